@@ -1,0 +1,32 @@
+"""Cutting work into parts of a stated number of rows, so that a killed stage resumes at its next part.
+
+The cut depends on the rows alone, never on the number of workers: the same input has the same parts everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+
+def split(num_rows: int, rows_per_part: int) -> list[range]:
+    """Ranges of row numbers that cover `num_rows` in order; one empty range for no rows, so that every table has a part."""
+    if num_rows == 0:
+        return [range(0)]
+    return [range(start, min(start + rows_per_part, num_rows)) for start in range(0, num_rows, rows_per_part)]
+
+
+def to_table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of exactly this schema.
+
+    Raises:
+        pyarrow.ArrowInvalid: a value does not fit its column.
+    """
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def to_rows(table: pa.Table, part: range | None = None) -> list[dict[str, Any]]:
+    """A table's rows, or one range of them, as dictionaries."""
+    return (table if part is None else table.slice(part.start, len(part))).to_pylist()
