@@ -26,7 +26,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], *, where: str) -> Self:
+    def parse(cls, values: Mapping[str, Any], *, where: str) -> Self:
         """Validate a table read from a file.
 
         Raises:
@@ -48,7 +48,7 @@ class Config(BaseModel):
             if not isinstance(table, dict):
                 raise ConfigError(f"{dotted!r} names no setting", where=type(self).__name__)
             table[last] = value
-        return type(self).read(values, where="replace()")
+        return type(self).parse(values, where="replace()")
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str) -> ConfigError:

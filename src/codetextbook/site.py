@@ -75,7 +75,7 @@ class Site(Config):
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"not valid TOML: {error}", where=str(path)) from None
-        return cls.read(values, where=str(path))
+        return cls.parse(values, where=str(path))
 
     def engine(self) -> Engine:
         """The engine that maps a function over items, here."""

