@@ -1,0 +1,48 @@
+"""Figures: well-formed SVG that fits into a page, whatever the labels."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from codetextbook.charts import figures
+from codetextbook.charts.page import duration, number, percent, writer_label
+
+SCORE = {"model": "best", "percent": 2.0, "low": 1.0, "high": 4.0}
+
+
+def test_a_histogram_is_valid_svg_in_the_pages_ink() -> None:
+    svg = figures.histogram([0.0, 0.5, 1.0], [3, 7], 0.5)
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg") and "width" not in root.attrib and "viewBox" in root.attrib
+    assert "currentColor" in svg
+    assert "#010203" not in svg
+    bars = [node.attrib["fill"] for node in root.iter() if node.attrib.get("aria-roledescription") == "bar"]
+    assert bars == [figures.GREY, figures.BLUE]
+
+
+def test_hostile_labels_stay_labels() -> None:
+    svg = figures.scores([{**SCORE, "label": "</svg><script>alert(1)</script>&"}])
+    root = ET.fromstring(svg)
+    assert not [node for node in root.iter() if node.tag.endswith("script")]
+    assert any("script" in (node.text or "") for node in root.iter())
+
+
+def test_one_page_holds_two_curves_without_a_clash_of_ids() -> None:
+    rows = [{"step": step, "loss": 5.0 - step / 10, "series": "training"} for step in range(3)]
+    first, second = (
+        {node.attrib["id"] for node in ET.fromstring(figures.losses(rows, name)).iter() if "id" in node.attrib}
+        for name in ("pretrain", "finetune")
+    )
+    assert not first & second
+
+
+def test_figures_repeat_to_the_byte() -> None:
+    rows = [{"stage": "dedup", "part": part, "share": share} for part, share in (("kept", 70), ("rejected", 30))]
+    assert figures.flow(rows) == figures.flow(rows)
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert (number(1234567), number(0.12345), number(None)) == ("1,234,567", "0.1235", "not known")
+    assert (percent(0.0123), percent(None)) == ("1.2 %", "not known")
+    assert (duration(5), duration(600), duration(9000), duration(None)) == ("5.0 s", "10 min", "2.5 h", "not known")
+    assert writer_label("gpt-x") == "the teacher gpt-x"
