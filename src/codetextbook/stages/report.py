@@ -66,7 +66,7 @@ def report(
     }
     facts = gather(steps, max_samples=cfg.max_samples, max_matches=cfg.max_matches)
     out.json("report", facts)
-    seconds = {step: artifact.manifest.get("seconds") for step, artifact in steps.items()}
+    seconds = {step: artifact.manifest["seconds"] for step, artifact in steps.items()}
     with out.volatile("report.html") as path:
         path.write_text(render(facts, title=cfg.title, seconds=seconds), encoding="utf-8")
     out.flow(rows_in=len(steps), unit="artifacts", rows_kept=len(steps), rejected={})
