@@ -11,6 +11,7 @@ from codetextbook.benchmarks.passk import (
     wilson,
 )
 from codetextbook.benchmarks.problems import BenchmarkFile, from_exercises, load, problems_digest
+from codetextbook.benchmarks.scoring import compare, score
 
 __all__ = [
     "BenchmarkFile",
@@ -18,6 +19,7 @@ __all__ = [
     "Interval",
     "Paired",
     "bootstrap",
+    "compare",
     "cut_at_stops",
     "extract",
     "from_exercises",
@@ -27,6 +29,7 @@ __all__ = [
     "minimal_detectable_difference",
     "pass_at_k",
     "problems_digest",
+    "score",
     "stops_for",
     "wilson",
 ]

@@ -1,0 +1,1 @@
+"""Pure functions on text: syntax trees, shingles and signatures, embeddings."""

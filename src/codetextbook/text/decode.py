@@ -1,0 +1,43 @@
+"""From bytes to text, or to the reason why not: encodings by PEP 263, byte-order marks, newlines spelt one way."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import tokenize
+from typing import NamedTuple
+
+
+class Decoded(NamedTuple):
+    """Text, or an empty text with a reason and its detail."""
+
+    text: str
+    reason: str = ""
+    detail: str = ""
+
+
+def decode_python(data: bytes) -> Decoded:
+    """Text of a Python file. Reasons: `unknown_encoding`, `not_utf8` (or not the encoding it declares), `nul_bytes`."""
+    if b"\0" in data:
+        return Decoded("", "nul_bytes", f"first at byte {data.index(0)}")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError as error:
+        known = "unknown encoding" in str(error)
+        return Decoded("", "unknown_encoding" if known else "not_utf8", str(error))
+    return _decode(data, encoding)
+
+
+def decode_prose(data: bytes) -> Decoded:
+    """Text of any other file, which must be UTF-8. Reasons: `not_utf8`, `nul_bytes`."""
+    if b"\0" in data:
+        return Decoded("", "nul_bytes", f"first at byte {data.index(0)}")
+    return _decode(data.removeprefix(codecs.BOM_UTF8), "utf-8")
+
+
+def _decode(data: bytes, encoding: str) -> Decoded:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Decoded("", "not_utf8", f"not {error.encoding} at byte {error.start}")
+    return Decoded(text.replace("\r\n", "\n").replace("\r", "\n"))

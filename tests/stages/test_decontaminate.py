@@ -1,0 +1,172 @@
+"""Decontaminate: leaks go or are reported by policy, no row is lost, and the result does not depend on how it was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import codetextbook.stages.decontaminate as module
+from codetextbook.benchmarks.problems import humaneval
+from codetextbook.errors import StageFailed
+from codetextbook.nouns import DOCUMENT, EXERCISE, PAGE, document_id
+from codetextbook.shards import to_table
+from codetextbook.site import Site
+from codetextbook.stages.contract import run_stage
+from codetextbook.stages.decontaminate import Decontaminate, decontaminate
+from codetextbook.store import Artifact, Store, Writer
+
+LEAK = humaneval()[0]
+RENAMED = "def near(values, limit):\n" + LEAK.reference.replace("numbers", "values").replace("threshold", "limit")
+CLEAN = 'def double(x):\n    """Twice x."""\n    return 2 * x\n'
+
+
+def document(text: str) -> dict[str, Any]:
+    return {
+        "id": document_id(text),
+        "text": text,
+        "source": "folder:x",
+        "licence": "MIT",
+        "path": "a.py",
+        "quality": 0.9,
+    }
+
+
+def page(text: str) -> dict[str, Any]:
+    return {"id": document_id(text), "text": text, "topic": "t", "audience": "a", "words": ["w"], "writer": "grammar"}
+
+
+def exercise(prompt: str, solution: str, split: str, number: int = 0) -> dict[str, Any]:
+    return dict.fromkeys(EXERCISE.names, "x") | {
+        "id": f"{number:032x}",
+        "prompt": prompt,
+        "solution": solution,
+        "writer": "grammar",
+        "split": split,
+        "verified": True,
+    }
+
+
+def artifact(store: Store, name: str, table: str, rows: list[dict[str, Any]], schema: Any) -> Artifact:
+    out = Writer(store.folder(name, f"{len(rows):016x}"))
+    out.table(table, 0, to_table(rows, schema))
+    out.flow(rows_in=len(rows), unit=table)
+    header = {"id": f"{len(rows):016x}", "stage": name, "version": 1, "config": {}, "inputs": {}}
+    return out.finish(header, 0.0)
+
+
+def inputs(store: Store, *, repeat: int = 1) -> tuple[Artifact, Artifact, Artifact]:
+    documents = [document(RENAMED), document(LEAK.prompt + LEAK.reference)]
+    documents += [document(CLEAN + f"# {number} é\n") for number in range(3 * repeat)]
+    prose = page(f"A lesson.\n\n```python\n{RENAMED}```\n")
+    drills = [exercise(LEAK.prompt, LEAK.reference, split, n) for n, split in enumerate(("train", "heldout"))]
+    drills += [exercise('def g(x):\n    """G."""\n', "    return x\n", "validation", 2 + n) for n in range(repeat)]
+    return (
+        artifact(store, "curate", "documents", documents, DOCUMENT),
+        artifact(store, "textbook", "pages", [prose, page("Prose alone ✓")], PAGE),
+        artifact(store, "exercises", "exercises", drills, EXERCISE),
+    )
+
+
+def run(folder: Path, cfg: Decontaminate, workers: int = 1, repeat: int = 1) -> Artifact:
+    store = Store(folder)
+    return run_stage(decontaminate, cfg, *inputs(store, repeat=repeat), store=store, site=Site(workers=workers))
+
+
+def test_leaks_are_removed_from_all_three_tables_with_reasons(tmp_path: Path) -> None:
+    made = run(tmp_path, Decontaminate())
+    assert {row["text"].split("#")[0] for row in made.table("documents").to_pylist()} == {CLEAN}
+    assert made.table("pages")["text"].to_pylist() == ["Prose alone ✓"]
+    assert made.table("exercises")["split"].to_pylist() == ["validation"]
+    reasons = {row["id"]: row["reason"] for row in made.table("rejected").to_pylist()}
+    assert reasons[document_id(RENAMED)] == "ast"
+    assert reasons[document_id(LEAK.prompt + LEAK.reference)] == "docstring_ngram"
+    assert made.manifest["flow"]["rows_in"] == 10 and made.manifest["flow"]["rows_kept"] == 5
+    assert made.manifest["facts"]["removed"] == {"document": 2, "page": 1, "exercise": 2}
+    assert made.manifest["facts"]["problems"] == 164
+    assert made.manifest["facts"]["problems_compared_by_tree"] < 164
+
+
+def test_every_match_shows_both_sides(tmp_path: Path) -> None:
+    rows = run(tmp_path, Decontaminate()).table("matches").to_pylist()
+    assert {row["task_id"] for row in rows if row["detector"] == "ast"} == {"HumanEval/0"}
+    assert all(row["text_excerpt"] and row["benchmark_excerpt"] and row["removed"] for row in rows)
+    assert {(row["kind"], row["split"]) for row in rows} >= {("document", ""), ("page", ""), ("exercise", "heldout")}
+    details = [row for row in rows if row["detector"] == "ast"]
+    assert len(details) == 5 and all(row["score"] >= 0.95 for row in details)
+
+
+def test_a_policy_of_report_keeps_the_row_and_tells(tmp_path: Path) -> None:
+    made = run(tmp_path, Decontaminate(ast="report", docstring_ngram="report", text_ngram="report"))
+    assert made.rows("rejected") == 0 and made.manifest["flow"]["rows_kept"] == 10
+    assert made.rows("matches") > 5
+    assert not any(made.table("matches")["removed"].to_pylist())
+    partly = run(tmp_path, Decontaminate(ast="report"))
+    assert document_id(RENAMED) in partly.table("documents")["id"].to_pylist()
+    assert document_id(LEAK.prompt + LEAK.reference) not in partly.table("documents")["id"].to_pylist()
+
+
+def test_the_users_own_benchmark_is_guarded(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    row = {"task_id": "M/0", "prompt": 'def d(x):\n    """Doc."""\n', "entry_point": "d", "test": ""}
+    path.write_text(json.dumps({**row, "canonical_solution": "    return 2 * x\n"}) + "\n", encoding="utf-8")
+    files = ({"name": "mine", "path": str(path)},)
+    made = run(tmp_path, Decontaminate.parse({"benchmarks": (), "files": files, "min_nodes": 1}, where="test"))
+    assert {row["task_id"] for row in made.table("matches").to_pylist()} == {"M/0"}
+    assert made.table("rejected")["reason"].to_pylist().count("ast") == 3
+    assert list(made.manifest["facts"]["benchmarks"]) == ["mine"]
+
+
+def test_workers_and_interruptions_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS_PER_PART", 3)
+    monkeypatch.setattr(module, "ROWS_PER_TASK", 2)
+    whole = run(tmp_path / "a", Decontaminate(), repeat=3)
+    two = run(tmp_path / "b", Decontaminate(), workers=2, repeat=3)
+    assert two.digest == whole.digest
+
+    real, calls = Writer.table, []
+
+    def dying(self: Writer, name: str, index: int, table: Any) -> None:
+        calls.append(name)
+        if name in ("documents", "exercises") and calls.count("matches") in stop_at:
+            stop_at.discard(calls.count("matches"))
+            raise KeyboardInterrupt
+        real(self, name, index, table)
+
+    store = Store(tmp_path / "c")
+    made = inputs(store, repeat=3)
+    stop_at = {2, 7}
+    monkeypatch.setattr(Writer, "table", dying)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(decontaminate, Decontaminate(), *made, store=store, site=Site(workers=1))
+    resumed = run_stage(decontaminate, Decontaminate(), *made, store=store, site=Site(workers=1))
+    assert resumed.digest == whole.digest
+    assert resumed.manifest["facts"] == whole.manifest["facts"]
+
+
+def test_too_many_matches_stop_the_stage_and_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match=r"5 of 10 texts match a benchmark, more than 40%.*min_nodes"):
+        run(tmp_path, Decontaminate(max_removed_share=0.4))
+
+
+def test_nothing_in_is_nothing_out(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    empty = (
+        artifact(store, "curate", "documents", [], DOCUMENT),
+        artifact(store, "textbook", "pages", [], PAGE),
+        artifact(store, "exercises", "exercises", [], EXERCISE),
+    )
+    made = run_stage(decontaminate, Decontaminate(), *empty, store=store, site=Site(workers=1))
+    assert [made.rows(name) for name in ("documents", "pages", "exercises", "rejected", "matches")] == [0] * 5
+    assert made.table("documents").schema == DOCUMENT
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        Decontaminate(tau=1.5)
+    with pytest.raises(ValidationError):
+        Decontaminate.model_validate({"ast": "ignore"})
