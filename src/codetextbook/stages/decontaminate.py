@@ -161,7 +161,7 @@ def decontaminate(
         raise StageFailed(
             f"{total - kept:,} of {total:,} texts match a benchmark, more than {cfg.max_removed_share:.0%}",
             where="[decontaminate] max_removed_share",
-            hint=f"read the table `matches` in {out.folder}; a higher tau or min_nodes, or the policy \"report\"",
+            hint=f'read the table `matches` in {out.folder}; a higher tau or min_nodes, or the policy "report"',
         )
     out.flow(rows_in=total, unit="texts", rows_kept=kept)
 
