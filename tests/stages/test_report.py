@@ -1,0 +1,230 @@
+"""The report: all facts on one offline page, hostile text harmless, missing facts said aloud."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from codetextbook.benchmarks.passk import mcnemar
+from codetextbook.nouns import COMPLETION, EXERCISE, PAGE
+from codetextbook.site import Site
+from codetextbook.stages.contract import run_stage
+from codetextbook.stages.decontaminate import MATCH
+from codetextbook.stages.report import Report, report
+from codetextbook.store import Artifact, Store, Writer
+
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}]]>&amp;\u202e\x07"
+ORDER = (
+    "read",
+    "dedup",
+    "annotate",
+    "curate",
+    "textbook",
+    "exercises",
+    "decontaminate",
+    "tokenizer",
+    "pack",
+    "pretrain",
+)
+ORDER += ("pack", "finetune", "select", "evaluate")
+
+
+def finished(
+    store: Store,
+    stage: str,
+    number: int,
+    *,
+    tables: dict[str, pa.Table] | None = None,
+    jsons: dict[str, Any] | None = None,
+    lines: list[dict[str, Any]] | None = None,
+    rejected: dict[str, int] | None = None,
+) -> Artifact:
+    key = f"{number:016x}"
+    out = Writer(store.folder(stage, key))
+    for name, table in (tables or {}).items():
+        out.table(name, 0, table)
+    for name, value in (jsons or {}).items():
+        out.json(name, value)
+    if lines is not None:
+        with out.volatile("metrics.jsonl") as path:
+            path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    lost = sum((rejected or {}).values())
+    out.flow(rows_in=1000 + lost, unit="documents", rows_kept=1000, rejected=rejected or {})
+    return out.finish({"id": key, "stage": stage, "version": 1, "config": {"note": HOSTILE}, "inputs": {}}, 12.5)
+
+
+def completion(model: str, number: int, verdict: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "benchmark": "humaneval",
+        "task_id": f"HumanEval/{number}",
+        "sample": 0,
+        "prompt": f'def f(x):\n    """{HOSTILE[:20]}"""\n',
+        "raw": HOSTILE,
+        "extracted": "    return x\n",
+        "stop_reason": "stop",
+        "verdict": verdict,
+        "detail": HOSTILE,
+    }
+
+
+def scores() -> dict[str, Any]:
+    one = {
+        "problems": 164,
+        "samples": 164,
+        "passed": 2,
+        "pass_at_k": {"1": 2 / 164},
+        "low": 0.003,
+        "high": 0.043,
+        "interval": "wilson",
+        "syntax_valid": 0.8,
+        "bits_per_byte": 1.234,
+        "verdicts": {"passed": 2, "failed": 100, "unparsable": 62},
+        "families": {},
+    }
+    pair = mcnemar([True, True], [False, True])._asdict() | {"test": "McNemar", "detectable_difference": 0.1}
+    return {
+        "models": {"best": {"humaneval": one}, "base": {"humaneval": one | {"bits_per_byte": None}}},
+        "paired": {"humaneval": pair},
+        "protocol": {"k": [1]},
+        "protocol_digest": "abc",
+    }
+
+
+def run_of(store: Store) -> list[Artifact]:
+    """A small run with hostile text wherever text can be."""
+    page = {"id": "p", "text": HOSTILE, "topic": "t", "audience": "a", "words": [], "writer": "grammar"}
+    drill = dict.fromkeys(EXERCISE.names, "x") | {"verified": True, "writer": "recorded", "split": "train"}
+    match = dict.fromkeys(MATCH.names, HOSTILE) | {
+        "detector": "ast",
+        "score": 0.97,
+        "removed": True,
+        "kind": "exercise",
+    }
+    losses = [{"step": i, "loss": 9 - i / 100} for i in range(500)] + [{"step": 499, "validation_loss": 5.0}]
+    quality = {"threshold": 0.5, "auc": {"forest": 0.81, "length": 0.6}}
+    extra: dict[str, dict[str, Any]] = {
+        "dedup": {"rejected": {"near_duplicate": 250}},
+        "curate": {
+            "tables": {"scores": pa.table({"quality": [i / 99 for i in range(100)]})},
+            "jsons": {"quality": quality},
+            "rejected": {"below_threshold": 500},
+        },
+        "decontaminate": {
+            "tables": {
+                "pages": pa.Table.from_pylist([page], schema=PAGE),
+                "exercises": pa.Table.from_pylist([drill], schema=EXERCISE),
+                "matches": pa.Table.from_pylist([match], schema=MATCH),
+            }
+        },
+        "pretrain": {"lines": losses},
+        "evaluate": {
+            "tables": {
+                "completions": pa.Table.from_pylist(
+                    [completion(m, i, v) for m in ("best", "base") for i, v in enumerate(["failed"] * 40 + ["passed"])],
+                    schema=COMPLETION,
+                )
+            },
+            "jsons": {"scores": scores()},
+        },
+    }
+    return [finished(store, stage, number, **extra.get(stage, {})) for number, stage in enumerate(ORDER)]
+
+
+class Page(HTMLParser):
+    """Tags, addresses and visible text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += " " + data
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    store = Store(tmp_path_factory.mktemp("store"))
+    return run_stage(report, Report(title="Hello <b>"), *run_of(store), store=store, site=Site())
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(made: Artifact) -> None:
+    page = Page(made.file("report.html").read_text(encoding="utf-8"))
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "b"}
+    for name, value in page.attributes:
+        assert not name.startswith("on"), name
+        if name in ("href", "src", "xlink:href"):
+            assert value is not None and value.startswith("#")
+    assert not re.search(r"url\((?!#)|@import", made.file("report.html").read_text(encoding="utf-8"))
+
+
+def test_hostile_text_is_shown_as_text(made: Artifact) -> None:
+    page = Page(made.file("report.html").read_text(encoding="utf-8"))
+    assert page.text.count("<script>alert(1)</script>") >= 10
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
+    html = made.file("report.html").read_text(encoding="utf-8")
+    text = " ".join(Page(html).text.split())
+    for expected in (
+        "near duplicate 250",
+        "below threshold 500",
+        "auc forest 0.810",
+        "auc length 0.600",
+        "by rule (the grammar), no language model",
+        "a language model, recorded and shipped with the package",
+        "1.234",
+        "p = 1 (McNemar)",
+        "50.6 %",
+        "12.19 %",
+        "not comparable",
+        "Not recorded by finetune in this run.",
+        "12.5 s",
+    ):
+        assert expected in text, expected
+    assert html.count("<svg") == 4
+    identifiers = re.findall(r'\bid="([^"]+)"', html)
+    assert len(identifiers) == len(set(identifiers))
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(identifiers)
+
+
+def test_the_facts_are_small_and_do_not_hold_times(made: Artifact) -> None:
+    facts = made.json("report")
+    assert len(facts["training"]["pretrain"]) <= 201
+    assert {row["verdict"] for row in facts["samples"]} == {"passed", "failed"}
+    assert len(facts["samples"]) == 24
+    assert "12.5" not in json.dumps(facts["flow"]) and "seconds" not in json.dumps(facts)
+    assert "report.html" in made.manifest["volatile"]
+
+
+def test_the_same_run_gives_the_same_digest(tmp_path: Path, made: Artifact) -> None:
+    again = run_stage(report, Report(title="Hello <b>"), *run_of(Store(tmp_path)), store=Store(tmp_path), site=Site())
+    assert (again.id, again.digest) == (made.id, made.digest)
+    fewer = run_stage(
+        report, Report(max_samples=2, max_matches=0), *run_of(Store(tmp_path)), store=Store(tmp_path), site=Site()
+    )
+    assert len(fewer.json("report")["samples"]) == 2
+    assert fewer.json("report")["contamination"]["shown"] == []
+
+
+def test_a_run_that_recorded_nothing_still_has_a_page(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    bare = [finished(store, stage, number) for number, stage in enumerate(ORDER)]
+    page = Page(run_stage(report, Report(), *bare, store=store, site=Site()).file("report.html").read_text("utf-8"))
+    text = " ".join(page.text.split())
+    for stage in ("curate", "decontaminate", "pretrain", "finetune", "evaluate"):
+        assert f"Not recorded by {stage} in this run." in text
