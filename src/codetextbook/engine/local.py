@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 from collections import deque
@@ -76,16 +77,19 @@ class LocalEngine:
 
 
 def _start(workers: int) -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, initargs=(os.getpid(),))
     _pools[workers] = pool
     return pool
 
 
-def _settle() -> None:
-    """In a worker: leave Ctrl-C to the parent, and die with it."""
+def _settle(parent: int) -> None:
+    """In a worker: leave Ctrl-C to the parent, and die with it, also if it died before this line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

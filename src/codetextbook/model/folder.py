@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from codetextbook.errors import InputError
+from codetextbook.model.config import PhiConfig
 from codetextbook.model.hf import from_public, public_config, to_public
-from codetextbook.model.phi import Phi, PhiConfig
+from codetextbook.model.phi import Phi
 
 END_OF_TEXT = "<|endoftext|>"
 WEIGHTS, SETTINGS, PUBLIC, VOCABULARY = "model.safetensors", "phi.json", "config.json", "tokenizer.json"

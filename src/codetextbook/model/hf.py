@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codetextbook.model.phi import INIT_STD, LAYER_NORM_EPS, ROPE_BASE, PhiConfig
+from codetextbook.model.config import INIT_STD, LAYER_NORM_EPS, ROPE_BASE, PhiConfig
 
 OUTER = {
     "embed.weight": "model.embed_tokens.weight",

@@ -1,0 +1,163 @@
+"""The untrusted side: runs the program and answers the judge's requests, or runs a page's blocks and reports each.
+
+Nothing here is believed: the program shares this process and may change any of it. What it can forge is its own answers, which are data.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import io
+import os
+import random
+import sys
+import traceback
+import types
+from typing import Any
+
+from .codec import decode, encode
+from .peer import Gone, Peer, describe, send_frame
+
+MODULE = "solution"
+
+
+def read_whole(descriptor: int) -> bytes:
+    """The content of a memory file from its start, and close it."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def settle(scratch: str) -> None:
+    """Make a fresh child look like a fresh interpreter, the same for every program."""
+    gc.enable()
+    random.seed(0)
+    home = scratch or "/"
+    os.environ.clear()
+    os.environ.update({"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PATH": ""})
+    sys.argv[:] = ["program"]
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, "r"), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8", errors="backslashreplace")
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", errors="backslashreplace")
+
+
+def serve_program(code: int, read_fd: int, write_fd: int) -> None:
+    """Run the program, say how that went, then answer the judge until it hangs up."""
+    text = decode(read_whole(code))
+    peer = Peer(read_fd, write_fd, trusting=True)
+    module = types.ModuleType(MODULE)
+    sys.modules[MODULE] = module
+    try:
+        compiled = compile(text, f"<{MODULE}>", "exec", dont_inherit=True, optimize=0)
+    except BaseException as error:  # noqa: BLE001 - odd text raises more than SyntaxError
+        send_frame(write_fd, encode(_loading(error, "unparsable")))
+        return
+    try:
+        exec(compiled, module.__dict__)
+    except BaseException as error:  # noqa: BLE001 - whatever the program raises is its answer
+        send_frame(write_fd, encode(_loading(error, "failed")))
+        return
+    peer.names = lambda wanted: _named(module.__dict__, wanted)
+    send_frame(write_fd, encode(("loaded", "")))
+    try:
+        peer.serve()
+    except (Gone, BrokenPipeError):
+        return
+
+
+def _loading(error: BaseException, status: str) -> tuple[str, str]:
+    if isinstance(error, MemoryError):
+        status = "out_of_memory"
+    elif status == "failed" and isinstance(error, OSError) and error.errno in (27, 28, 122):  # EFBIG, ENOSPC, EDQUOT
+        status = "disk_quota"
+    return status, describe(error)
+
+
+def _named(namespace: dict[str, Any], wanted: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """What the program gives these names, and which of them are modules (which the judge imports for itself)."""
+    found = {name: namespace[name] for name in wanted if name in namespace}
+    modules = [name for name, value in found.items() if isinstance(value, types.ModuleType)]
+    return {name: value for name, value in found.items() if name not in modules}, modules
+
+
+class _Captured(io.TextIOBase):
+    """Standard output of one block, cut at the cap, so that endless printing fills no memory."""
+
+    def __init__(self, cap_bytes: int) -> None:
+        self.parts: list[str] = []
+        self.left = cap_bytes
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if self.left > 0:
+            kept = text[: self.left].encode("utf-8", "replace")[: self.left]
+            self.parts.append(kept.decode("utf-8", "ignore"))
+            self.left -= len(kept)
+        return len(text)
+
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+def run_blocks(code: int, results: int, output_bytes: int) -> None:
+    """Run blocks one after another in one namespace, like a page read from top to bottom; send a result after each."""
+    blocks = decode(read_whole(code))
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    for number, text in enumerate(blocks, start=1):
+        captured = _Captured(output_bytes)
+        sys.stdout = captured
+        status, error = _run_block(text, f"<block {number}>", main.__dict__)
+        send_frame(results, encode((status, str(captured.text()), error)))
+
+
+def _run_block(text: str, name: str, namespace: dict[str, Any]) -> tuple[str, str]:
+    try:
+        compiled = compile(text, name, "exec", flags=0, dont_inherit=True, optimize=0)
+    except BaseException as error:  # noqa: BLE001 - odd text raises more than SyntaxError
+        return _loading(error, "unparsable")
+    try:
+        exec(compiled, namespace)
+    except SystemExit as error:
+        if error.code in (None, 0):
+            return "passed", ""
+        return "failed", describe(error)
+    except BaseException as error:  # noqa: BLE001 - whatever the block raises is its result
+        status, told = _loading(error, "failed")
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+        return status, f"{told} (line {lines[-1]})" if lines else told
+    return "passed", ""
+
+
+# Used by nearly every program: imported once here, shared by all children through copy-on-write.
+_PRELOADED_TEXT = (
+    "abc argparse array ast base64 binascii bisect calendar cmath cmd collections collections.abc colorsys "
+    "configparser contextlib copy csv ctypes dataclasses datetime decimal difflib dis enum errno fnmatch "
+    "fractions functools gc getpass glob gzip hashlib heapq hmac html html.parser inspect io itertools json "
+    "keyword linecache locale logging math numbers operator os os.path pathlib pickle pprint queue random re "
+    "reprlib secrets shlex shutil signal socket sqlite3 stat statistics string struct subprocess tempfile "
+    "textwrap threading time timeit token tokenize traceback types typing unicodedata unittest unittest.mock "
+    "urllib.parse uuid warnings weakref xml.etree.ElementTree zipfile zlib zoneinfo encodings.ascii "
+    "encodings.idna encodings.latin_1 encodings.utf_16 _strptime asyncio doctest"
+)
+PRELOADED = _PRELOADED_TEXT.split()
+
+
+def warm_up() -> None:
+    """Import what programs use, and do once what the first use would do inside the confinement."""
+    for name in PRELOADED:
+        try:
+            __import__(name)
+        except ImportError:  # an interpreter built without it, as some are without sqlite3
+            continue
+    ast.parse("def f(x):\n    return [x]\n")
+    "é".encode("idna")
+    decimal = sys.modules["decimal"]
+    str(decimal.Decimal("1.1") + 1)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
