@@ -8,7 +8,7 @@ import pytest
 
 from codetextbook.sandbox import Limits, Sandbox
 
-LIMITS = Limits(cpu_seconds=1.0, wall_seconds=4.0)
+LIMITS = Limits(cpu_seconds=2.0, wall_seconds=60.0)
 
 
 @pytest.fixture(scope="module")

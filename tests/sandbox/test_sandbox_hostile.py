@@ -10,6 +10,8 @@ from hostile import BREAKERS, CALLS_PROGRAM, CHEATS, ESCAPES, FORBIDDEN_CALLS, T
 from codetextbook.sandbox import Job, Limits, Result, Sandbox, Status
 
 HONEST = "def double(n):\n    return 2 * n\n"
+# The clock ends the first kind at once; the others must reach another limit first, however slow the machine.
+TIGHT, PATIENT = Limits(cpu_seconds=1.0, wall_seconds=4.0), Limits(cpu_seconds=60.0, wall_seconds=240.0)
 WEAKER = pytest.mark.parametrize("tier", ["A", "B", "C"])
 
 
@@ -20,7 +22,7 @@ def _results(sandbox: Sandbox, programs: dict[str, str]) -> dict[str, Result]:
 
 @WEAKER
 def test_no_escape_in_any_tier(tier: str) -> None:
-    with Sandbox(workers=2, limits=Limits(cpu_seconds=2.0, wall_seconds=10.0), strongest=tier) as sandbox:
+    with Sandbox(workers=2, limits=PATIENT, strongest=tier) as sandbox:
         assert sandbox.tier >= tier
         results = _results(sandbox, ESCAPES)
         assert {name: result for name, result in results.items() if result.status != Status.FAILED} == {}
@@ -39,18 +41,22 @@ def test_no_cheat_passes(sandbox: Sandbox) -> None:
     assert {name: result for name, result in results.items() if result.status not in ("failed", "crashed")} == {}
 
 
-@WEAKER
-def test_breakers_are_told_apart(tier: str) -> None:
-    chosen = (
-        BREAKERS if tier == "A" else {k: BREAKERS[k] for k in ("memory", "null_pointer", "fill_the_disk", "many_files")}
-    )
-    with Sandbox(workers=2, limits=Limits(cpu_seconds=1.0, wall_seconds=4.0), strongest=tier) as sandbox:
+WEAKLY = ("memory", "null_pointer", "fill_the_disk", "many_files")
+
+
+@pytest.mark.parametrize(
+    ("tier", "limits"), [("A", TIGHT), ("A", PATIENT), ("B", PATIENT), ("C", PATIENT)], ids=["A-clock", "A", "B", "C"]
+)
+def test_breakers_are_told_apart(tier: str, limits: Limits) -> None:
+    names = BREAKERS if tier == "A" else WEAKLY
+    chosen = {name: BREAKERS[name] for name in names if ("timed_out" in BREAKERS[name][1]) == (limits == TIGHT)}
+    with Sandbox(workers=2, limits=limits, strongest=tier) as sandbox:
         results = _results(sandbox, {name: code for name, (code, _) in chosen.items()})
         told = {name: result for name, result in results.items() if result.status not in chosen[name][1]}
         if tier == "C":  # where no file can be opened, nothing fills the disk
             told = {name: result for name, result in told.items() if "PermissionError" not in result.detail}
         assert told == {}
-        assert sandbox.check(HONEST, TESTS, "double").status == Status.PASSED
+        assert sandbox.check("def f():\n    return 1\n", "assert f() == 1\n", "f").status == Status.PASSED
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
@@ -90,7 +96,7 @@ def test_a_tree_of_folders_too_deep_to_recurse_into_is_removed() -> None:
         "os.chmod('.', 0)\ndef double(n):\n    return 2 * n\n"
     )
     for tier in ("A", "B"):
-        with Sandbox(workers=1, strongest=tier, limits=Limits(cpu_seconds=5.0)) as sandbox:
+        with Sandbox(workers=1, strongest=tier, limits=PATIENT) as sandbox:
             assert sandbox.check(code.replace("600", "450"), TESTS, "double").status == Status.PASSED
             empty = "import os\ndef count(x):\n    return len(os.listdir('.'))\n"
             assert sandbox.check(empty, "assert count(0) == 0", "count").detail == ""
@@ -133,7 +139,7 @@ def scan():
 def test_no_word_of_the_tests_is_left_in_the_memory_of_the_next_program(tier: str) -> None:
     """Neither tests that passed nor ones that failed, whose words are in the verdict's detail, nor a page's code or output."""
     right, wrong = "assert double(2) == 4, 'ZEBRA-9417'\n", "assert double(2) == 5, 'ZEBRA-9417'\n"
-    with Sandbox(workers=1, strongest=tier) as sandbox:
+    with Sandbox(workers=1, limits=PATIENT, strongest=tier) as sandbox:
         planted = sandbox.check(SCAN.replace("PLANT", "b'ZEBRA-%d' % 9417"), "assert scan()", "scan")
         for tests in [right, wrong] * 5:
             assert sandbox.check(HONEST, tests, "double").status in (Status.PASSED, Status.FAILED)
