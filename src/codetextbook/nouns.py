@@ -12,6 +12,9 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+END_OF_TEXT = "<|endoftext|>"
+"""The token between two files (paper §2.3)."""
+
 _TRAILING_SPACE = re.compile(r"[ \t]+(?=\n|\Z)")
 
 DOCUMENT = pa.schema(

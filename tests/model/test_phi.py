@@ -14,10 +14,11 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 
 from codetextbook.errors import ConfigError, InputError
 from codetextbook.model.config import PhiConfig
-from codetextbook.model.folder import END_OF_TEXT, Loaded, load, save
+from codetextbook.model.folder import Loaded, load, save
 from codetextbook.model.generate import Sampling, bits, generate, stream
 from codetextbook.model.hf import from_public, to_public
 from codetextbook.model.phi import Cache, Phi
+from codetextbook.nouns import END_OF_TEXT
 
 TINY = PhiConfig(vocabulary=320, layers=2, hidden=32, heads=2, mlp=64, rotary_dims=8, context=64)
 TEXTS = ["def add(a, b):\n    return a + b\n", "for x in range(3):\n    print('größer', x)\n"] * 20

@@ -70,7 +70,7 @@ def load(
         if name == HUMANEVAL:
             found[name] = humaneval()
         elif name == HELDOUT and exercises is not None:
-            found[name] = _sample(from_exercises(exercises, split=HELDOUT), heldout_cap, seed)
+            found[name] = from_exercises(exercises, split=HELDOUT, cap=heldout_cap, seed=seed)
         else:
             raise BenchmarkError(
                 f"no benchmark {name!r} here", hint=f"{HUMANEVAL!r}, {HELDOUT!r} (in evaluate), or an entry of `files`"
@@ -89,13 +89,14 @@ def humaneval() -> list[Problem]:
     return [_from_humaneval_row(HUMANEVAL, row) for row in read_problems().values()]
 
 
-def from_exercises(exercises: pa.Table, *, split: str) -> list[Problem]:
-    """The exercises of one split as problems, in the table's order."""
+def from_exercises(exercises: pa.Table, *, split: str, cap: int = 0, seed: int = 0) -> list[Problem]:
+    """The exercises of one split as problems, in the table's order; at most `cap` of them (0: all), drawn evenly over families."""
     rows = exercises.filter(pc.equal(exercises["split"], split)).to_pylist()
-    return [
+    problems = [
         Problem(split, row["id"], row["prompt"], row["entry_point"], row["solution"], row["tests"], row["family"])
         for row in rows
     ]
+    return _sample(problems, cap, seed)
 
 
 def from_file(file: BenchmarkFile) -> list[Problem]:

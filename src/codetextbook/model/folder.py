@@ -21,8 +21,8 @@ from codetextbook.errors import InputError
 from codetextbook.model.config import PhiConfig
 from codetextbook.model.hf import from_public, public_config, to_public
 from codetextbook.model.phi import Phi
+from codetextbook.nouns import END_OF_TEXT
 
-END_OF_TEXT = "<|endoftext|>"
 WEIGHTS, SETTINGS, PUBLIC, VOCABULARY = "model.safetensors", "phi.json", "config.json", "tokenizer.json"
 
 OpenPart = Callable[[str], AbstractContextManager[Path]]

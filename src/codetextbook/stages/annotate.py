@@ -25,6 +25,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from codetextbook.config import Config
@@ -247,7 +248,7 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
         {"id": identity, "source": source, "length": len(text)}
         for identity, source, text in zip(*(table[name].to_pylist() for name in ("id", "source", "text")), strict=True)
     ]
-    drawn = table.take(sample(slim, cfg.sample_size, cfg.seed))
+    drawn = table.take(pa.array(sample(slim, cfg.sample_size, cfg.seed), pa.int64()))
     with contextlib.ExitStack() as stack:
         teacher = None
         if cfg.grader == "teacher":

@@ -15,16 +15,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
@@ -34,9 +29,12 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import rule
-from codetextbook.teacher.agreement import agreement, make_folds, out_of_fold, precision_recall
 from codetextbook.teacher.facts import facts
-from codetextbook.text.embed import Embedding, batches, embed_batch, pick_device, visible
+from codetextbook.text.embedding import Embedding, batches, visible
+
+# scikit-learn and torch take seconds to load: only the functions that need them do.
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 DOCUMENTS_PER_EMBEDDING_PART = 512
 ROWS_PER_PART = 2_000
@@ -84,6 +82,8 @@ class Curate(Config):
 
 def forest(cfg: Curate, workers: int = 1) -> RandomForestClassifier:
     """The paper's classifier, not yet taught."""
+    from sklearn.ensemble import RandomForestClassifier
+
     return RandomForestClassifier(
         n_estimators=cfg.trees,
         max_depth=cfg.depth,
@@ -111,6 +111,13 @@ def judges(
     texts: Sequence[str], vectors: np.ndarray, good: np.ndarray, groups: Sequence[str], cfg: Curate, workers: int
 ) -> dict[str, np.ndarray | str]:
     """Scores of the graded documents by the forest and by everything it must beat, each by a model that has not seen them."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from codetextbook.teacher.agreement import make_folds, out_of_fold
+
     folds, together = make_folds(good, groups, cfg.folds, cfg.seed)
     own = [facts(text) for text in texts]
     shuffled = np.random.default_rng([cfg.seed, 1]).permutation(good)
@@ -182,6 +189,8 @@ def refuse_empty(quality: np.ndarray, threshold: float) -> None:
 @stage(version=1)
 def curate(cfg: Curate, documents: Artifact, grades: Artifact, *, out: Writer, site: Site) -> None:
     """Embed, learn, judge, and write down what was kept and why the rest was not."""
+    from threadpoolctl import threadpool_limits
+
     table = documents.table("documents")
     if table.num_rows == 0:
         raise StageFailed("there are no documents to judge", where="[curate]", hint="more sources in [read]")
@@ -207,6 +216,8 @@ def curate(cfg: Curate, documents: Artifact, grades: Artifact, *, out: Writer, s
 
 def _vectors(cfg: Curate, texts: list[str], out: Writer, site: Site) -> np.ndarray:
     """Every document's vector, `[documents, width]`; parts that an earlier attempt finished are read back."""
+    from codetextbook.text.embed import embed_batch, pick_device
+
     parts = list(enumerate(split(len(texts), DOCUMENTS_PER_EMBEDDING_PART)))
     shown = [visible(text, cfg.embedder) for text in texts]
     missing = [(index, part) for index, part in parts if not out.has(f"embeddings/{index:05d}.npy")]
@@ -234,6 +245,8 @@ def _learn(
     cfg: Curate, table: pa.Table, texts: list[str], vectors: np.ndarray, scores: dict[str, float], workers: int
 ) -> dict[str, Any]:
     """Teach the forest, judge every document, and measure all judges on the graded ones."""
+    from codetextbook.teacher.agreement import agreement, precision_recall
+
     ids = table["id"].to_pylist()
     taught = [place for place, identity in enumerate(ids) if identity in scores]
     good = np.array([scores[ids[place]] >= cfg.good_from for place in taught], dtype=bool)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from codetextbook.charts import gather, render
 from codetextbook.config import Config
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -48,6 +47,8 @@ def report(
     site: Site,
 ) -> None:
     """Gather the facts, write them, draw the page."""
+    from codetextbook.charts import gather, render  # loads the drawing library, which takes a second
+
     steps = {
         "read": corpus,
         "dedup": unique,

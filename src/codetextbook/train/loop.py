@@ -24,6 +24,7 @@ from codetextbook.model.phi import Phi
 from codetextbook.train import checkpoint
 from codetextbook.train.loader import Sequences
 from codetextbook.train.loss import next_token_loss
+from codetextbook.train.memory import keep_freed_memory
 from codetextbook.train.optimizer import Masters
 from codetextbook.train.precision import choose, resolve_device
 from codetextbook.train.schedule import learning_rate
@@ -88,6 +89,7 @@ def train(
         TrainingError: the gradients stay not finite; memory ran out; the device is not there.
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()
     place = resolve_device(device)
     devices = [torch.cuda.current_device()] if place == "cuda" else []
     try:

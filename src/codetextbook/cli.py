@@ -1,0 +1,303 @@
+"""The command line: verbs, one call each. The only file that knows the CLI library; `--help` imports neither torch nor pyarrow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codetextbook import __version__
+from codetextbook.errors import CodetextbookError
+
+if TYPE_CHECKING:
+    from codetextbook.run import Run
+    from codetextbook.store import Artifact
+
+STAGE_VERBS = {
+    "read": "Read the sources of real code into documents (paper §2.1).",
+    "dedup": "Remove exact and near duplicates.",
+    "annotate": "Grade a sample for educational value (paper §2.1).",
+    "curate": "Learn the grades and keep the good documents (paper §2.1).",
+    "textbook": "Write textbook pages (paper §2.2).",
+    "exercises": "Write function-completion exercises (paper §2.2).",
+    "decontaminate": "Take out what leaks from the benchmarks (paper §5).",
+    "tokenizer": "Train or load the vocabulary.",
+    "pretrain": "Train the base model on filtered code and textbooks (paper §2.3).",
+    "finetune": "Finetune it on exercises (paper §2.3).",
+    "select": "Choose the best checkpoint on held-out exercises.",
+    "evaluate": "Sit the exams (paper §3).",
+    "report": "Write report.html.",
+}
+EXIT_USER, EXIT_INTERRUPTED, EXIT_FAULTS = 1, 130, 3
+
+
+class _Explained(click.Group):
+    """A group whose commands end with a clear line where the fault is not ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CodetextbookError as error:
+            click.echo(f"✗ {ctx.invoked_subcommand}: {error}", err=True)
+            sys.exit(EXIT_USER)
+        except KeyboardInterrupt:
+            click.echo("\nstopped. Finished parts are kept; the same command goes on from here.", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+
+
+@click.group(cls=_Explained, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Train a small, strong code model on textbook-quality data ("Textbooks Are All You Need")."""
+
+
+def _recipe_options(function: Callable[..., None]) -> Callable[..., None]:
+    function = click.option("--work", default="work", show_default=True, help="Workspace folder.")(function)
+    return click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one setting, as in --set curate.keep_share=0.3.",
+    )(function)
+
+
+def _open(recipe: str, work: str, changes: tuple[str, ...]) -> Run:
+    from codetextbook.recipe import Recipe
+    from codetextbook.run import Run
+
+    loaded = Recipe.load(recipe)
+    return Run(loaded.replace(dict(map(_change, changes))) if changes else loaded, work)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    import tomllib
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _make(run: Run, name: str) -> Artifact:
+    from rich.console import Console
+
+    from codetextbook.panel import watch
+
+    done = run.artifact(name) is not None
+    with watch(Console()) as watcher:
+        artifact = run.make(name, watcher)
+    click.echo(f"{name}: {'nothing to do, already made' if done else 'made'}. {artifact.folder}")
+    return artifact
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@_recipe_options
+def run(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Make everything a RECIPE promises (a shipped name or a path), down to the report."""
+    artifact = _make(_open(recipe, work, changes), "report")
+    click.echo(f"report: {artifact.file('report.html')}")
+    click.echo('try the model: codetextbook complete "def mean(numbers: list[float]) -> float:"')
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@_recipe_options
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a table.")
+def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """State, rows, tokens, dollars and time of each step, before anything runs."""
+    planned = _open(recipe, work, changes).plan()
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in planned]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "seconds", "artifact", box=None)
+    for line in planned:
+        rows = [f"{value:,}" if value is not None else "" for value in (line.rows_in, line.rows_kept, line.tokens)]
+        seconds = f"{line.seconds:.0f}" if line.seconds is not None else ""
+        table.add_row(line.name, line.state, *rows, f"{line.dollars:.2f}", seconds, line.id)
+    Console().print(table)
+    if any(line.state != "done" and line.seconds is not None for line in planned):
+        click.echo("Rows and seconds of steps still to do are those of the newest artifact of the same stage here.")
+
+
+def _stage_verb(name: str, text: str) -> None:
+    @main.command(name, help=text)
+    @click.argument("recipe", default="laptop")
+    @_recipe_options
+    def verb(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+        _make(_open(recipe, work, changes), name)
+
+    del verb
+
+
+for _name, _text in STAGE_VERBS.items():
+    _stage_verb(_name, _text)
+
+
+@main.command()
+@click.argument("which", type=click.Choice(["pretrain", "finetune"]))
+@click.argument("recipe", default="laptop")
+@_recipe_options
+def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Pack texts into one array of tokens, for pretraining or for finetuning."""
+    _make(_open(recipe, work, changes), f"pack_{which}")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.toml"))
+@click.option("--extends", default="laptop", show_default=True, help="The recipe to start from.")
+def init(path: Path, extends: str) -> None:
+    """Write a recipe of your own, to be changed, at PATH."""
+    from codetextbook.errors import InputError
+    from codetextbook.recipe import Recipe
+
+    base = Recipe.load(extends)
+    if path.exists():
+        raise InputError("this file exists already", where=str(path), hint="another name")
+    name = json.dumps(path.stem, ensure_ascii=False)
+    path.write_text(
+        f"# Every setting not named here is that of {extends!r}; `codetextbook explain recipe {extends}` prints them all.\n"
+        f'name = {name}\nextends = "{extends}"\n\n[curate]\n# threshold and share of what is kept: codetextbook explain curate\n',
+        encoding="utf-8",
+    )
+    Recipe.load(path)
+    click.echo(f"wrote {path} (from {base.name}). Next: codetextbook plan {path}")
+
+
+@main.command()
+@click.argument("stage")
+@click.argument("recipe", default="laptop")
+def explain(stage: str, recipe: str) -> None:
+    """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
+    import importlib
+
+    from codetextbook.errors import ConfigError
+    from codetextbook.recipe import Recipe
+    from codetextbook.stages.contract import STAGES
+
+    loaded = Recipe.load(recipe)
+    if stage == "recipe":
+        click.echo(loaded.dump())
+        return
+    if stage not in STAGES:
+        raise ConfigError(f"no stage {stage!r}", hint=f"one of {', '.join(STAGES)}, or recipe")
+    found = STAGES[stage]
+    module = importlib.import_module(found.function.__module__)
+    click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
+    click.echo((module.__doc__ or "").strip() + "\n")
+    values = getattr(loaded, stage)
+    for name, field in found.config.model_fields.items():
+        shown = getattr(values, name, field.default)
+        click.echo(f"  {name} = {shown!r}\n      {(field.description or '').strip()}")
+
+
+@main.command()
+@click.argument("key")
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+def why(key: str, work: str) -> None:
+    """Where an artifact came from, or what became of a document, by the beginning of its id (8 digits or more)."""
+    from codetextbook.errors import InputError
+    from codetextbook.panel import summary
+    from codetextbook.run import fate, lineage
+    from codetextbook.store import Store
+
+    if len(key) < 8:
+        raise InputError(f"{key!r} is too short to tell anything apart", hint="8 digits or more")
+    store = Store(Path(work) / "store")
+    if any(artifact.id.startswith(key) for artifact in store.artifacts()):
+        for depth, artifact in lineage(store, key):
+            click.echo(f"{'  ' * depth}{artifact.stage} {artifact.id}  {summary(artifact)}")
+        return
+    lines = fate(store, key)
+    if not lines:
+        raise InputError(f"no artifact and no document with an id that begins {key!r}", where=str(store.root))
+    click.echo("\n".join(lines))
+
+
+@main.command()
+def doctor() -> None:
+    """What this machine has, what is missing, and the exact line that installs it."""
+    from codetextbook.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(f"{'✓' if finding.present else '✗'} {finding.name}: {finding.found}")
+        if not finding.present and finding.remedy:
+            click.echo(f"    {finding.remedy}")
+    sys.exit(0 if all(finding.present or not finding.needed for finding in findings) else EXIT_FAULTS)
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+@click.option(
+    "--model", "folder", default=None, help="A model folder; else the newest selected model of the workspace."
+)
+@click.option("--max-tokens", default=200, show_default=True, help="Tokens to write at most.")
+@click.option("--temperature", default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--seed", default=0, show_default=True, help="Seed of sampling.")
+def complete(prompt: str, work: str, folder: str | None, max_tokens: int, temperature: float, seed: int) -> None:
+    """Write the code that follows PROMPT ("-" reads it from standard input), as it comes."""
+    from codetextbook.complete import model_folder, stream
+
+    text = sys.stdin.read() if prompt == "-" else prompt
+    where = Path(folder) if folder else model_folder(Path(work))
+    click.echo(text, nl=False)
+    for piece in stream(where, text, max_tokens=max_tokens, temperature=temperature, seed=seed):
+        click.echo(piece, nl=False)
+    click.echo()
+
+
+@main.group("store")
+def store_group() -> None:
+    """Look after the artifacts of a workspace."""
+
+
+@store_group.command("ls")
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+def store_ls(work: str) -> None:
+    """Every finished artifact, oldest first."""
+    from codetextbook.panel import summary
+    from codetextbook.store import Store
+
+    for artifact in Store(Path(work) / "store").artifacts():
+        num_bytes = sum(entry["num_bytes"] for entry in artifact.manifest["files"].values())
+        click.echo(f"{artifact.stage:<14} {artifact.id}  {num_bytes / 1e6:8.1f} MB  {summary(artifact)}")
+
+
+@store_group.command("verify")
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+def store_verify(work: str) -> None:
+    """Compare every part with its manifest; ends with 3 where something does not match."""
+    from codetextbook.store import Store
+
+    store = Store(Path(work) / "store")
+    faults = store.verify()
+    click.echo("\n".join(faults) if faults else f"{len(store.artifacts())} artifacts, all as they were written")
+    sys.exit(EXIT_FAULTS if faults else 0)
+
+
+@store_group.command("gc")
+@click.argument("recipe", default="laptop")
+@_recipe_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def store_gc(recipe: str, work: str, changes: tuple[str, ...], yes: bool) -> None:
+    """Remove every artifact that RECIPE does not need."""
+    opened = _open(recipe, work, changes)
+    keep = {step.id for step in opened.steps.values()}
+    doomed = [artifact for artifact in opened.store.artifacts() if artifact.id not in keep]
+    if doomed and not yes:
+        click.confirm(f"remove {len(doomed)} artifacts that {opened.recipe.name!r} does not need?", abort=True)
+    click.echo(f"freed {opened.store.collect(keep) / 1e6:.1f} MB")

@@ -1,0 +1,111 @@
+"""What a person sees while a recipe runs: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from codetextbook.stages.contract import Step
+from codetextbook.store import Artifact
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
+    )
+
+
+def summary(artifact: Artifact) -> str:
+    """A finished step in one line: rows in, kept, and the reasons of those that were not."""
+    flow = artifact.manifest["flow"]
+    line = f"{flow['rows_in']:,} {flow['unit']} in, {flow['rows_kept']:,} kept"
+    reasons = sorted(flow["rejected"].items(), key=lambda entry: -entry[1])
+    if reasons:
+        line += "; " + ", ".join(f"{count:,} {reason}" for reason, count in reasons[:4])
+    return line + (f", and {len(reasons) - 4} reasons more" if len(reasons) > 4 else "")
+
+
+class Lines:
+    """Plain lines: for logs, pipes and continuous integration."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, step: Step) -> None:
+        self._last = time.monotonic()
+        self._say(f"… {step.name}")
+
+    def waiting(self, step: Step) -> None:
+        self._say(f"… {step.name}: another run is making it; waiting")
+
+    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            self._say(f"  {step.name}: {done:,} of {total:,} {unit}  {_facts(facts)}".rstrip())
+
+    def finished(self, step: Step, artifact: Artifact, made: bool) -> None:
+        if made:
+            self._say(f"✓ {step.name}: {summary(artifact)}  ({artifact.manifest['seconds']:.0f} s)")
+
+
+class Panel(Lines):
+    """The live panel: a bar for the running stage under the lines of those that are finished."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description:<14}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("[cyan]{task.fields[facts]}", markup=True),
+            console=console,
+        )
+        self._live = Live(self._bars, console=console, refresh_per_second=4)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        kind: type[BaseException] | None = error[0]
+        value: BaseException | None = error[1]
+        trace: TracebackType | None = error[2]
+        self._live.__exit__(kind, value, trace)
+
+    def started(self, step: Step) -> None:
+        self._tasks[step.id] = self._bars.add_task(step.name, total=None, count="", facts="")
+
+    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+        count = f"{done:,}/{total:,} {unit}"
+        self._bars.update(self._tasks[step.id], completed=done, total=total, count=count, facts=_facts(facts))
+
+    def finished(self, step: Step, artifact: Artifact, made: bool) -> None:
+        if step.id in self._tasks:
+            self._bars.remove_task(self._tasks.pop(step.id))
+        super().finished(step, artifact, made)
+
+
+def watch(console: Console) -> Lines:
+    """The panel on a terminal, plain lines elsewhere."""
+    return Panel(console) if console.is_terminal else Lines(console)

@@ -1,0 +1,229 @@
+"""Run: a recipe in a workspace. Plans before anything runs, makes what is asked for, and resumes what was cut short.
+
+A workspace is a folder: `store/` with the artifacts, `site.toml` if there is one, `runs.jsonl` with what was made when. A step whose
+artifact exists is never made again; changing a setting changes the ids of the steps downstream of it, and of no others.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from codetextbook.errors import ConfigError
+from codetextbook.pipeline import phi1
+from codetextbook.recipe import Recipe
+from codetextbook.site import Site
+from codetextbook.stages.contract import Step, make
+from codetextbook.store import Artifact, Store
+
+
+class Watcher(Protocol):
+    """Whoever follows a run: the live panel, plain lines, or nobody."""
+
+    def started(self, step: Step) -> None: ...
+
+    def waiting(self, step: Step) -> None: ...
+
+    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None: ...
+
+    def finished(self, step: Step, artifact: Artifact, made: bool) -> None: ...
+
+
+class Nobody:
+    """A watcher that says nothing."""
+
+    def started(self, step: Step) -> None: ...
+
+    def waiting(self, step: Step) -> None: ...
+
+    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None: ...
+
+    def finished(self, step: Step, artifact: Artifact, made: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One line of a plan. Numbers are None where nothing is known yet."""
+
+    name: str
+    id: str
+    state: str
+    """"done", "part done" or "to do"."""
+    rows_in: int | None
+    rows_kept: int | None
+    unit: str
+    tokens: int | None
+    dollars: float
+    seconds: float | None
+    """Measured, where the step is done; else of the newest artifact that this stage made in this workspace."""
+
+
+class Run:
+    """A recipe bound to a workspace and a site."""
+
+    def __init__(self, recipe: Recipe, work: str | Path = "work", site: Site | None = None) -> None:
+        self.recipe = recipe
+        self.work = Path(work)
+        self.site = site if site is not None else Site.load(self.work)
+        self.store = Store(self.work / "store")
+        self.steps = {step.name: step for step in phi1(recipe)}
+
+    def step(self, name: str) -> Step:
+        """A step by its name in the plan.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        if name not in self.steps:
+            raise ConfigError(f"no step {name!r}", hint=f"one of {', '.join(self.steps)}")
+        return self.steps[name]
+
+    def artifact(self, name: str) -> Artifact | None:
+        """The finished artifact of a step, if it is there."""
+        step = self.step(name)
+        return self.store.find(step.stage.name, step.id)
+
+    def make(self, name: str = "report", watcher: Watcher | None = None) -> Artifact:
+        """Make a step's artifact, and first whatever it needs. What is there already is found, not made.
+
+        Raises:
+            CodetextbookError: a stage cannot go on; everything finished before stays.
+        """
+        watcher = watcher if watcher is not None else Nobody()
+        made: dict[str, Artifact] = {}
+        for step in _in_order(self.step(name)):
+            made[step.id] = self._make_one(step, tuple(made[needed.id] for needed in step.inputs), watcher)
+        return made[self.step(name).id]
+
+    def _make_one(self, step: Step, inputs: tuple[Artifact, ...], watcher: Watcher) -> Artifact:
+        found = self.store.find(step.stage.name, step.id)
+        if found is not None:
+            watcher.finished(step, found, False)
+            return found
+        watcher.started(step)
+
+        def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+            watcher.progress(step, done, total, unit, facts)
+
+        artifact = make(
+            step,
+            inputs,
+            store=self.store,
+            site=self.site,
+            progress=progress,
+            waiting=lambda: watcher.waiting(step),
+        )
+        self._log(step, artifact)
+        watcher.finished(step, artifact, True)
+        return artifact
+
+    def _log(self, step: Step, artifact: Artifact) -> None:
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "recipe": self.recipe.name,
+            "step": step.name,
+            "id": artifact.id,
+            "digest": artifact.digest,
+            "seconds": artifact.manifest["seconds"],
+        }
+        with (self.work / "runs.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+
+    def plan(self) -> list[Planned]:
+        """What each step is, what it has cost or is known to cost. Nothing runs."""
+        earlier = {artifact.stage: artifact for artifact in self.store.artifacts()}
+        return [self._planned(step, earlier.get(step.stage.name)) for step in self.steps.values()]
+
+    def _planned(self, step: Step, earlier: Artifact | None) -> Planned:
+        found = self.store.find(step.stage.name, step.id)
+        begun = self.store.folder(step.stage.name, step.id).exists()
+        state = "done" if found else "part done" if begun else "to do"
+        known = found or earlier
+        manifest: dict[str, Any] = known.manifest if known else {}
+        flow = manifest.get("flow", {})
+        return Planned(
+            name=step.name,
+            id=step.id,
+            state=state,
+            rows_in=flow.get("rows_in"),
+            rows_kept=flow.get("rows_kept"),
+            unit=flow.get("unit", ""),
+            tokens=manifest.get("facts", {}).get("tokens") if found else getattr(step.config, "tokens_planned", None),
+            dollars=float(manifest.get("facts", {}).get("dollars", 0.0)),
+            seconds=manifest.get("seconds"),
+        )
+
+
+def _in_order(goal: Step) -> list[Step]:
+    """A step and all it needs, each after what it needs, each once."""
+    ordered: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        for needed in step.inputs:
+            visit(needed)
+        ordered.setdefault(step.id, step)
+
+    visit(goal)
+    return list(ordered.values())
+
+
+def lineage(store: Store, artifact_id: str) -> Iterator[tuple[int, Artifact]]:
+    """An artifact and what it was made from, with the depth of each.
+
+    Raises:
+        ConfigError: there is no such artifact.
+    """
+    known = {artifact.id: artifact for artifact in store.artifacts()}
+    matches = [key for key in known if key.startswith(artifact_id)]
+    if len(matches) != 1:
+        what = "no artifact" if not matches else f"{len(matches)} artifacts"
+        raise ConfigError(f"{what} with an id that begins {artifact_id!r}", where=str(store.root))
+
+    def walk(key: str, depth: int) -> Iterator[tuple[int, Artifact]]:
+        if key in known:
+            yield depth, known[key]
+            for needed in known[key].manifest["inputs"].values():
+                yield from walk(needed, depth + 1)
+
+    return walk(matches[0], 0)
+
+
+def fate(store: Store, document: str) -> list[str]:
+    """What became of a document, by its id or the beginning of one: a line for each artifact that kept or rejected it."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    lines = []
+    for artifact in store.artifacts():
+        for part in sorted(artifact.folder.glob("*-[0-9]*.parquet")):
+            columns = pq.read_schema(part).names
+            key = "id" if "id" in columns else "document_id" if "document_id" in columns else None
+            if key is None:
+                continue
+            shown = [name for name in (key, *_TELLING) if name in columns]
+            table = pq.read_table(part, columns=shown, partitioning=None)
+            hits = table.filter(pc.starts_with(table[key], document))
+            for row in hits.to_pylist():
+                facts = ", ".join(f"{name} {row[name]}" for name in shown[1:] if row[name] not in (None, ""))
+                label = part.name.rsplit("-", 1)[0]
+                lines.append(f"{artifact.stage} {artifact.id}  {label}  {row[key]}  {facts}".rstrip())
+    return lines
+
+
+_TELLING = (
+    "reason",
+    "detail",
+    "keeper",
+    "similarity",
+    "score",
+    "quality",
+    "path",
+    "source",
+    "entry_point",
+    "split",
+    "writer",
+)

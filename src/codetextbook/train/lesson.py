@@ -1,0 +1,100 @@
+"""A lesson: a packed artifact as training data, taught to a model by the settings of a stage, its metrics kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from codetextbook.errors import ConfigError
+from codetextbook.model.config import PhiConfig
+from codetextbook.model.phi import Phi
+from codetextbook.shards import to_table
+from codetextbook.store import Artifact, Writer
+from codetextbook.train.loader import Sequences
+from codetextbook.train.loop import METRICS, Data, Trained, Visitor, train
+from codetextbook.train.settings import Training
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Arrays to learn from and to be measured on."""
+
+    data: Data
+
+    @classmethod
+    def of(cls, packed: Artifact, *, context: int, seed: int) -> Self:
+        """The arrays of a packed artifact, mapped from disk. Too few tokens for one validation sequence: none is measured.
+
+        Raises:
+            InputError: the training array does not fill one sequence.
+        """
+        tokens, held = (np.load(packed.file(f"{name}.npy"), mmap_mode="r") for name in ("train", "validation"))
+        validation = Sequences(held, context, seed) if len(held) > context else None
+        return cls(
+            Data(
+                Sequences(tokens, context, seed),
+                validation,
+                float(packed.manifest["facts"]["validation_bytes_per_token"]),
+            )
+        )
+
+    def teach(
+        self, model: Phi, cfg: Training, *, out: Writer, device: str, threads: int, visit: Visitor | None = None
+    ) -> Trained:
+        """Train the model; checkpoints go to the artifact's scratch folder, progress to whoever watches."""
+
+        def tell(done: int, total: int, facts: dict[str, float]) -> None:
+            out.progress(done, total, "steps", **facts)
+
+        return train(
+            model,
+            cfg,
+            self.data,
+            device=device,
+            threads=threads,
+            scratch=out.scratch,
+            progress=tell,
+            visit=visit,
+        )
+
+
+def vocabulary_of(vocab: Artifact, model: PhiConfig) -> Tokenizer:
+    """The artifact's vocabulary.
+
+    Raises:
+        ConfigError: the model's embedding has too few rows for it.
+    """
+    vocabulary = Tokenizer.from_file(str(vocab.file("tokenizer.json")))
+    if vocabulary.get_vocab_size() > model.vocabulary:
+        raise ConfigError(
+            f"the vocabulary has {vocabulary.get_vocab_size():,} tokens and the model {model.vocabulary:,} rows",
+            where="[pretrain.model] vocabulary",
+            hint=f"{vocabulary.get_vocab_size()} or more",
+        )
+    return vocabulary
+
+
+def keep_metrics(rows: Sequence[dict[str, Any]], cfg: Training, lesson: Lesson, out: Writer) -> None:
+    """Write every step's metrics, their facts, and the flow of steps; times go into a volatile part."""
+    out.table("metrics", 0, to_table(rows, METRICS))
+    log = out.scratch / "metrics.jsonl"
+    if log.exists():
+        with out.volatile("metrics.jsonl") as path:
+            path.write_bytes(log.read_bytes())
+    measured = [row for row in rows if row.get("validation_loss") is not None]
+    skipped = sum(row["skipped"] for row in rows)
+    out.fact("tokens", rows[-1]["tokens"])
+    out.fact("epochs", round(rows[-1]["tokens"] / max(len(lesson.data.train.tokens), 1), 3))
+    out.fact("final_loss", rows[-1]["loss"])
+    out.fact("validation_loss", measured[-1]["validation_loss"] if measured else None)
+    out.fact("validation_bits_per_byte", measured[-1]["bits_per_byte"] if measured else None)
+    out.flow(
+        rows_in=cfg.steps,
+        unit="steps",
+        rows_kept=cfg.steps - skipped,
+        rejected={"gradient_not_finite": skipped} if skipped else {},
+    )
