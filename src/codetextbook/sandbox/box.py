@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -28,6 +29,8 @@ from codetextbook.sandbox.pool import Cell, Pool, Ticket, TierMissing, result_of
 Tier = Literal["A", "B", "C", "E"]
 _TIERS: tuple[Tier, ...] = ("A", "B", "C")
 _JOBS_AHEAD_PER_WORKER = 16
+_STARTS, _SECONDS_BETWEEN_STARTS = 3, 0.3
+"""A busy kernel refuses a namespace now and then: a weaker tier is taken only where the stronger one is refused again and again."""
 
 
 class Sandbox:
@@ -137,15 +140,19 @@ def _strongest_cell(limits: Limits, allow_unsafe: bool, strongest: Tier) -> tupl
     tiers = [tier for tier in _TIERS if tier >= strongest] + (["E"] if allow_unsafe else [])
     reasons = []
     for tier in tiers:
-        cell = Cell(tier, limits)
-        try:
-            return cell, tier, cell.ready()  # type: ignore[return-value]
-        except TierMissing as error:
-            cell.close()
-            reasons.append(f"tier {tier}: {error.what}")
-        except BaseException:
-            cell.close()
-            raise
+        for attempt in range(_STARTS):
+            cell = Cell(tier, limits)
+            try:
+                return cell, tier, cell.ready()  # type: ignore[return-value]
+            except TierMissing as error:
+                cell.close()
+                reason = f"tier {tier}: {error.what}"
+            except BaseException:
+                cell.close()
+                raise
+            if attempt + 1 < _STARTS:
+                time.sleep(_SECONDS_BETWEEN_STARTS)
+        reasons.append(reason)
     raise SandboxError(
         "untrusted code cannot be contained here (" + "; ".join(reasons) + ")",
         where="sandbox",
