@@ -16,7 +16,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 # uv is installed inside the environment that it then fills from the lock, with every hash checked.
 $(VENV)/ready: requirements.lock pyproject.toml

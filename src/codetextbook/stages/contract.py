@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import codetextbook
 from codetextbook.config import Config
 from codetextbook.errors import CodetextbookError, StageFailed
 from codetextbook.site import Site
@@ -163,7 +163,7 @@ def _header(step: Step) -> dict[str, Any]:
         "config": step.config.model_dump(mode="json"),
         "inputs": step.input_ids,
         "made_with": {
-            "codetextbook": codetextbook.__version__,
+            "codetextbook": metadata.version("codetextbook"),
             "python": platform.python_version(),
             "machine": platform.machine(),
             "source_sha256": sha256(step.stage.source),
