@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_removals_grow_as_tau_falls() -> None:
     for tau in (0.95, 0.9, 0.85, 0.8, 0.6):
         screened = LeakIndex(PROBLEMS, LIMITS._replace(tau=tau)).screen(texts, ["ast"])
         found.append({(place, leak.task_id) for place, one in enumerate(screened) for leak in one.leaks})
-    assert all(fewer <= more for fewer, more in zip(found, found[1:], strict=False))
+    assert all(fewer <= more for fewer, more in itertools.pairwise(found))
     assert len(found[0]) < len(found[-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_rate_is_symmetric_and_1_with_itself(first: str, second: str) -> None:
 
 def test_pairs_grow_as_tau_falls() -> None:
     found = [{(pair.shape, pair.known) for pair in pairs_above(REAL, REAL, tau)} for tau in (1.0, 0.95, 0.9, 0.8, 0.5)]
-    assert all(fewer < more for fewer, more in zip(found, found[1:], strict=False))
+    assert all(fewer < more for fewer, more in itertools.pairwise(found))
     assert found[0] >= {(place, place) for place in range(len(REAL))}
 
 
