@@ -82,7 +82,9 @@ WAYS: dict[str, Callable[[list[str], list[str], float], Pairs]] = {
 }
 
 
-def measure(way: Callable[[list[str], list[str], float], Pairs], shapes: list[str], known: list[str], tau: float) -> float:
+def measure(
+    way: Callable[[list[str], list[str], float], Pairs], shapes: list[str], known: list[str], tau: float
+) -> float:
     """Pairs per second of one core."""
     return len(shapes) * len(known) / seconds_of(partial(way, shapes, known, tau), repeats=2)
 
@@ -121,7 +123,9 @@ def main() -> None:
         truth = plain_loop(shapes[:2_000], known, tau)
         wrong = truth ^ bounded(shapes[:2_000], known, tau)
         outcome.ours[f"pairs_per_second_at_{tau}"] = round(ours)
-        rows.append((f"{tau}", "ours", f"{ours:,.0f}", "", f"{whole / ours / 3600:.4f} h", "yes" if not wrong else "NO"))
+        rows.append(
+            (f"{tau}", "ours", f"{ours:,.0f}", "", f"{whole / ours / 3600:.4f} h", "yes" if not wrong else "NO")
+        )
         for name, way in WAYS.items():
             load = shapes[:2_000] if way is plain_loop else shapes
             rate = measure(way, load, known, tau)
@@ -142,7 +146,11 @@ def main() -> None:
     outcome.ours["texts_per_second"] = speeds
     tell(outcome, rows, as_json=False)
     print("\ntexts per second of one core, exercises, the whole of the stage's work on a text")
-    tell(outcome, [(name, f"{value:,.0f}", f"880K: {PAPER_EXERCISES / value / 3600:.2f} h") for name, value in speeds.items()], as_json=options.json)
+    tell(
+        outcome,
+        [(name, f"{value:,.0f}", f"880K: {PAPER_EXERCISES / value / 3600:.2f} h") for name, value in speeds.items()],
+        as_json=options.json,
+    )
 
 
 if __name__ == "__main__":
