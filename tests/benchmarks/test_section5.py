@@ -15,6 +15,7 @@ from codetextbook.benchmarks.section5 import (
     closest,
     implied,
     implied_total,
+    join,
     scores_on,
     split_problems,
 )
@@ -63,6 +64,18 @@ def test_nearest_neighbours_agree_with_every_pair_compared() -> None:
         assert found.of_text.get(number, 0.0) == (pytest.approx(best) if best >= 0.6 else 0.0)
     assert found.of_problem[0][0] == 1.0 and texts[found.of_problem[0][1]] == planted.NAMES_CHANGED
     assert all(found.of_problem[number] == (1.0, number - 10) for number in range(10, 30) if number not in (11, 28))
+
+
+def test_batches_join_to_the_same_neighbours() -> None:
+    texts = [one.prompt + one.reference for one in PROBLEMS[5:45]] * 2
+    whole = closest(PROBLEMS, texts, floor=0.7, min_nodes=1)
+    sizes = [7, 30, 0, 43]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    parts = [
+        closest(PROBLEMS, texts[start : start + size], floor=0.7, min_nodes=1)
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+    assert join(parts, sizes) == whole
 
 
 def test_more_problems_are_similar_and_more_texts_near_as_tau_falls() -> None:

@@ -11,13 +11,42 @@ whole number behind a printed percentage, and the tests hold every row to its to
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+from pydantic import Field
+
 from codetextbook.benchmarks.passk import bootstrap, wilson
+from codetextbook.benchmarks.problems import HUMANEVAL, BenchmarkFile, load
+from codetextbook.config import Config
 from codetextbook.errors import BenchmarkError
 from codetextbook.nouns import Problem
 from codetextbook.text.match_rate import pairs_above
 from codetextbook.text.python_ast import Code, read_code
+
+
+class Nearness(Config):
+    """Which problems, and how near is too near."""
+
+    benchmark: str = HUMANEVAL
+    """The benchmark: a shipped one, or the name of `file` (paper §5: HumanEval)."""
+    file: BenchmarkFile | None = None
+    """A benchmark of your own."""
+    tau: float = Field(default=0.95, ge=0.5, le=1.0)
+    """AST match rate from which an exercise is near a problem (paper §5: .95, .9, .85, .8)."""
+    min_nodes: int = Field(default=1, ge=1)
+    """Nodes below which a function is not compared (ours: all are, as the paper names no exception)."""
+
+
+@lru_cache(maxsize=2)
+def problems_of(cfg: Nearness) -> tuple[Problem, ...]:
+    """The problems, read once in each process."""
+    found = load((), (cfg.file,)) if cfg.file is not None else load((cfg.benchmark,))
+    if cfg.benchmark not in found:
+        raise BenchmarkError(
+            f"no benchmark {cfg.benchmark!r}", where="[contamination] benchmark", hint=f"one of {', '.join(found)}"
+        )
+    return tuple(found[cfg.benchmark])
 
 
 class Closest(NamedTuple):
@@ -116,6 +145,20 @@ def closest(problems: Sequence[Problem], texts: Iterable[str], *, floor: float, 
             of_text[text_number] = max(of_text.get(text_number, 0.0), pair.rate)
             best = of_problem.get(problem, (0.0, 0))
             of_problem[problem] = max(best, (pair.rate, text_number), key=lambda entry: (entry[0], -entry[1]))
+    return Closest(of_text, of_problem)
+
+
+def join(parts: Sequence[Closest], sizes: Sequence[int]) -> Closest:
+    """Neighbours found batch by batch, as if the batches of these sizes had been one."""
+    of_text: dict[int, float] = {}
+    of_problem: dict[int, tuple[float, int]] = {}
+    start = 0
+    for part, size in zip(parts, sizes, strict=True):
+        of_text |= {start + number: rate for number, rate in part.of_text.items()}
+        for problem, (rate, number) in part.of_problem.items():
+            if rate > of_problem.get(problem, (0.0, 0))[0]:
+                of_problem[problem] = (rate, start + number)
+        start += size
     return Closest(of_text, of_problem)
 
 
