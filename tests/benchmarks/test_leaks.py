@@ -18,7 +18,7 @@ from codetextbook.text.embed import Embedding
 PROBLEMS = humaneval()
 LIMITS = Limits(ngram_words=13, tau=0.95, min_nodes=20)
 INDEX = LeakIndex(PROBLEMS, LIMITS)
-EMBEDDING = LeakIndex(PROBLEMS[:50], LIMITS._replace(distance=0.35, embedder=Embedding()))
+EMBEDDING = LeakIndex(PROBLEMS[:50], LIMITS._replace(distance=0.5, embedder=Embedding()))
 MINE = "HumanEval/0"
 
 
@@ -36,7 +36,7 @@ PLANTED = {
     "NAMES_CHANGED": {"ast"},
     "SOLUTION_ALONE": {"ast"},
     "DOCSTRING_REWORDED": {"text_ngram", "ast", "embedding"},
-    "STATEMENTS_REORDERED": set(),
+    "STATEMENTS_REORDERED": {"embedding"},
     "LOOP_TO_COMPREHENSION": {"embedding"},
     "PROMPT_IN_PROSE": {"text_ngram"},
     "PYTHON_2": {"ast"},
@@ -60,9 +60,9 @@ def test_a_file_of_300_lines_hides_none_of_them(name: str) -> None:
     assert where <= {"near", "has_close_elements"}
 
 
-def test_reordered_statements_are_seen_at_a_lower_tau_and_a_greater_distance() -> None:
-    index = LeakIndex(PROBLEMS[:50], Limits(13, 0.75, 20, 0.45, Embedding()))
-    assert detectors(planted.STATEMENTS_REORDERED, index) == {"ast", "embedding"}
+def test_reordered_statements_are_seen_by_their_tree_at_a_lower_tau() -> None:
+    index = LeakIndex(PROBLEMS[:50], Limits(13, 0.75, 20, 0.4, Embedding()))
+    assert detectors(planted.STATEMENTS_REORDERED, index) == {"ast"}
 
 
 def test_python_2_is_compared_by_tokens_and_says_so() -> None:

@@ -58,6 +58,14 @@ def test_pairs_grow_as_tau_falls() -> None:
     assert found[0] >= {(place, place) for place in range(len(REAL))}
 
 
+def test_shapes_longer_than_a_bucket_counts_are_exact_too() -> None:
+    long = "ab" * 3_000
+    assert list(pairs_above([long, long + "c" * 400, long + "c" * 10], [long], 0.95)) == [
+        (0, 0, 1.0),
+        (2, 0, 1 - 10 / 6_010),
+    ]
+
+
 def test_nothing_has_no_pairs() -> None:
     assert list(pairs_above([], REAL, 0.5)) == list(pairs_above(REAL, [], 0.5)) == []
     assert list(pairs_above([""], [""], 0.95)) == [(0, 0, 1.0)]

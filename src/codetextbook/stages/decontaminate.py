@@ -93,8 +93,8 @@ class Decontaminate(Config):
     """Match rate of syntax trees from which two functions count as the same (paper §5: .95, .9, .85, .8)."""
     min_nodes: int = Field(default=20, ge=1)
     """Nodes of a function's body below which its tree is not compared (ours: shorter ones match by chance)."""
-    distance: float = Field(default=0.35, ge=0.0, le=2.0)
-    """L2 distance of vectors up to which two texts count as the same (the paper states none; ours: see docs/decontamination.md)."""
+    distance: float = Field(default=0.5, ge=0.0, le=2.0)
+    """L2 distance of vectors up to which two texts count as the same (the paper states none; ours: docs/decontamination.md)."""
     embedder: Embedding = Embedding()
     """The model of the embedding distance (paper §5: codegen-350M-mono)."""
     docstring_ngram: Policy = "remove"
