@@ -9,17 +9,22 @@ above: the plain loop calls rapidfuzz for each pair and looks at the rate; `cdis
 
 from __future__ import annotations
 
+import sysconfig
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 from benchmarks.frame import Outcome, arguments, seconds_of, tell, versions
-from codetextbook.benchmarks.leaks import DETECTORS, LeakIndex, Limits
+from codetextbook.benchmarks.leaks import DETECTORS, LeakIndex, Limits, pieces_of
 from codetextbook.benchmarks.problems import humaneval
-from codetextbook.grammar import write_exercises
+from codetextbook.grammar import write_exercises, write_pages
+from codetextbook.text.code_blocks import read_text
 from codetextbook.text.embed import Embedding, batches, embed_batch
 from codetextbook.text.match_rate import match_rate, pairs_above
 from codetextbook.text.python_ast import read_code
@@ -104,10 +109,40 @@ def screening(texts: list[str]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in found.items()}
 
 
+def laptop_texts(exercises: list[str]) -> dict[str, list[str]]:
+    """As many texts as the laptop recipe has: files of the standard library, the grammar's pages, the grammar's exercises."""
+    paths = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
+    paths = [path for path in paths if "site-packages" not in path.parts and path.stat().st_size < 200_000]
+    return {
+        "documents": [path.read_text(encoding="utf-8", errors="replace") for path in paths[:2_000]],
+        "pages": [page["text"] for page in write_pages(2_000, seed=0)],
+        "exercises": exercises[:20_000],
+    }
+
+
+def laptop(texts: dict[str, list[str]], embeddings_per_second: float) -> dict[str, Any]:
+    """Seconds of one core for the laptop recipe's texts by kind, and what embedding them would add."""
+    index = LeakIndex(humaneval(), Limits(13, 0.95, 20))
+    found: dict[str, Any] = {}
+    sources: set[str] = set()
+    for kind, own in texts.items():
+        start = time.process_time()
+        for first in range(0, len(own), 100):
+            index.screen(own[first : first + 100])
+        found[f"{kind}_seconds"] = round(time.process_time() - start, 1)
+        found[f"{kind}_megabytes"] = round(sum(map(len, own)) / 1e6, 1)
+        sources.update(text.strip() for text in own)
+        sources.update(piece.source.strip() for piece in pieces_of([read_text(text) for text in own]) if piece.name)
+    found["all_seconds"] = round(sum(value for key, value in found.items() if key.endswith("_seconds")), 1)
+    found["texts_and_functions_to_embed"] = len(sources)
+    found["embedding_seconds"] = round(len(sources) / embeddings_per_second)
+    return found
+
+
 def main() -> None:
     """Measure, compare, extrapolate."""
     options = arguments(__doc__ or "")
-    count = 4_000 if options.quick else 40_000
+    count = 4_000 if options.quick else 20_000
     written = [exercise["prompt"] + exercise["solution"] for exercise in write_exercises(count, seed=0)]
     shapes = [function.shape for text in written for function in read_code(text).functions][:count]
     known = [function.shape for one in humaneval() for function in read_code(one.prompt + one.reference).functions]
@@ -144,6 +179,9 @@ def main() -> None:
             )
     speeds = screening(written[: 1_000 if options.quick else 4_000])
     outcome.ours["texts_per_second"] = speeds
+    if not options.quick:
+        outcome.ours["laptop_recipe_one_core"] = laptop(laptop_texts(written), speeds["embedding"])
+        print("the laptop recipe's texts on one core:", outcome.ours["laptop_recipe_one_core"])
     tell(outcome, rows, as_json=False)
     print("\ntexts per second of one core, exercises, the whole of the stage's work on a text")
     tell(

@@ -41,9 +41,15 @@ def words(text: str) -> list[Word]:
     return [Word(found.group().lower(), found.start(), found.end()) for found in _WORD.finditer(text)]
 
 
+def _plain(text: str) -> list[str]:
+    """The words alone. Lower case word by word: that of a whole text may split one, as with a dotted capital I."""
+    found: list[str] = _WORD.findall(text)
+    return [word.lower() for word in found]
+
+
 def locate(text: str, phrase: str) -> int:
     """Where in a text the words of a phrase begin, in characters; 0 if they do not occur."""
-    own, wanted = words(text), [word.text for word in words(phrase)]
+    own, wanted = words(text), _plain(phrase)
     for place in range(len(own) - len(wanted) + 1):
         if [word.text for word in own[place : place + len(wanted)]] == wanted:
             return own[place].start
@@ -60,7 +66,7 @@ class NgramIndex:
 
     def add(self, owner: int, text: str) -> int:
         """Add a known text of an owner; returns the number of its n-grams, 0 for a text that is too short to be found."""
-        own = [word.text for word in words(text)]
+        own = _plain(text)
         starts = range(len(own) - self.length + 1)
         for start in starts:
             gram = tuple(own[start : start + self.length])
@@ -72,29 +78,30 @@ class NgramIndex:
 
     def shared(self, text: str) -> dict[int, Shared]:
         """What a text shares with each owner, by owner; owners with nothing in common are not in it."""
-        own = words(text)
+        own = _plain(text)
         places: dict[int, list[int]] = {}
         distinct: dict[int, set[tuple[str, ...]]] = {}
         for start in self._candidates(own):
-            gram = tuple(word.text for word in own[start : start + self.length])
+            gram = tuple(own[start : start + self.length])
             for owner in self._owners.get(gram, ()):
                 places.setdefault(owner, []).append(start)
                 distinct.setdefault(owner, set()).add(gram)
+        placed = words(text) if places else []
         found = {}
         for owner, starts in sorted(places.items()):
             first, last = _longest_run(starts)
-            found[owner] = Shared(len(distinct[owner]), own[first].start, own[last + self.length - 1].end)
+            found[owner] = Shared(len(distinct[owner]), placed[first].start, placed[last + self.length - 1].end)
         return found
 
-    def _candidates(self, own: Sequence[Word]) -> list[int]:
+    def _candidates(self, own: Sequence[str]) -> list[int]:
         """Places where n words in a row are words of the index."""
         found: list[int] = []
         run_start = 0
-        for position in range(len(own) + 1):
-            if position < len(own) and own[position].text in self._vocabulary:
-                continue
-            found += range(run_start, position - self.length + 1)
-            run_start = position + 1
+        for position, word in enumerate(own):
+            if word not in self._vocabulary:
+                found += range(run_start, position - self.length + 1)
+                run_start = position + 1
+        found += range(run_start, len(own) - self.length + 1)
         return found
 
 

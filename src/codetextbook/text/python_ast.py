@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from codetextbook.text import python_tokens
@@ -24,12 +23,19 @@ Basis = Literal["tree", "tokens", "none"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (*_FUNCTIONS, ast.ClassDef)
-_SILENT = (ast.expr_context, ast.Module, ast.alias, ast.type_ignore)
+_NODES = [cls for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)]
+_SILENT = {cls for cls in _NODES if issubclass(cls, (ast.expr_context, ast.alias, ast.type_ignore))}
+_BLOCKS = {ast.For, ast.AsyncFor, ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, *_DOCUMENTED}
 _FIRST_CODE_POINT = 0x4E00
-_NODES = sorted({cls.__name__ for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)})
-_LETTER = {name: chr(_FIRST_CODE_POINT + number) for number, name in enumerate(_NODES)}
+_NAMES = sorted({cls.__name__ for cls in _NODES})
+_LETTER = {cls: chr(_FIRST_CODE_POINT + _NAMES.index(cls.__name__)) for cls in _NODES}
+_LETTER[ast.AnnAssign] = _LETTER[ast.Assign]
 _CLOSE = chr(_FIRST_CODE_POINT - 1)
-_BLOCKS = (ast.For, ast.AsyncFor, ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, *_DOCUMENTED)
+_FIELDS: dict[type, tuple[str, ...]] = {
+    cls: ("body",) if cls in _DOCUMENTED else tuple(name for name in reversed(cls._fields) if name != "annotation")
+    for cls in _NODES
+}
+"""Fields of a node that are walked, last first. Of functions and classes only the body is."""
 
 
 class Function(NamedTuple):
@@ -131,19 +137,22 @@ def _walk(tree: ast.Module) -> tuple[str, list[_Body]]:
                 bodies.append((block, start, len(letters)))
             letters.append(_CLOSE)
             continue
-        if isinstance(node, _SILENT) or _is_remark(node):
+        kind = type(node)
+        if kind in _SILENT or (kind is ast.Expr and _is_remark(node)):
             continue
-        letters.append(_LETTER[_kind(node)])
-        if isinstance(node, _BLOCKS):
+        if kind is ast.UnaryOp and _is_signed_number(node):
+            letters.append(_LETTER[ast.Constant])
+            continue
+        letters.append(_LETTER[kind])
+        if kind in _BLOCKS:
             stack.append((node, len(letters)))
-        stack.extend(reversed(list(_children(node))))
+        for name in _FIELDS[kind]:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                stack.extend(item for item in reversed(value) if isinstance(item, ast.AST))
+            elif isinstance(value, ast.AST):
+                stack.append(value)
     return "".join(letters), bodies
-
-
-def _kind(node: ast.AST) -> str:
-    if isinstance(node, ast.AnnAssign):
-        return "Assign"
-    return "Constant" if _is_signed_number(node) else type(node).__name__
 
 
 def _is_remark(node: ast.AST) -> bool:
@@ -157,12 +166,3 @@ def _is_signed_number(node: ast.AST) -> bool:
         and isinstance(node.op, (ast.USub, ast.UAdd))
         and isinstance(node.operand, ast.Constant)
     )
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, _DOCUMENTED):
-        yield from node.body
-    elif not _is_signed_number(node):
-        for child in ast.iter_child_nodes(node):
-            if child is not getattr(node, "annotation", None):
-                yield child
