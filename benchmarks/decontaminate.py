@@ -25,7 +25,8 @@ from codetextbook.benchmarks.leaks import DETECTORS, LeakIndex, Limits, pieces_o
 from codetextbook.benchmarks.problems import humaneval
 from codetextbook.grammar import write_exercises, write_pages
 from codetextbook.text.code_blocks import read_text
-from codetextbook.text.embed import Embedding, batches, embed_batch
+from codetextbook.text.embed import embed_batch
+from codetextbook.text.embedding import Embedding, batches
 from codetextbook.text.match_rate import match_rate, pairs_above
 from codetextbook.text.python_ast import read_code
 

@@ -26,7 +26,7 @@ from benchmarks.frame import Outcome, arguments, tell, versions
 from codetextbook.benchmarks.leaks import vectors_of
 from codetextbook.benchmarks.problems import humaneval
 from codetextbook.grammar import write_exercises
-from codetextbook.text.embed import Embedding
+from codetextbook.text.embedding import Embedding
 from codetextbook.text.python_ast import read_code
 
 CUTS = (0.3, 0.4, 0.5, 0.6)

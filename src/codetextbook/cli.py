@@ -156,6 +156,21 @@ def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("recipe", default="laptop")
+@_recipe_options
+def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Finetune again without what is near the benchmark, tau by tau, and compare (paper §5, Table 3)."""
+    from codetextbook.benchmarks.table3 import markdown
+
+    opened = _open(recipe, work, changes)
+    names = [name for name in opened.branches if name.startswith("contamination@")]
+    table = markdown([_make(opened, name).json("row") for name in names])
+    path = Path(work) / "contamination.md"
+    path.write_text(table, encoding="utf-8")
+    click.echo(f"\n{table}\nwritten to {path}")
+
+
+@main.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.toml"))
 @click.option("--extends", default="laptop", show_default=True, help="The recipe to start from.")
 def init(path: Path, extends: str) -> None:
@@ -296,7 +311,7 @@ def store_verify(work: str) -> None:
 def store_gc(recipe: str, work: str, changes: tuple[str, ...], yes: bool) -> None:
     """Remove every artifact that RECIPE does not need."""
     opened = _open(recipe, work, changes)
-    keep = {step.id for step in opened.steps.values()}
+    keep = {step.id for step in (opened.steps | opened.branches).values()}
     doomed = [artifact for artifact in opened.store.artifacts() if artifact.id not in keep]
     if doomed and not yes:
         click.confirm(f"remove {len(doomed)} artifacts that {opened.recipe.name!r} does not need?", abort=True)

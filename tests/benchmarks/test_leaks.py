@@ -13,7 +13,7 @@ from codetextbook.benchmarks.leaks import EXCERPT_CHARACTERS, LeakIndex, Limits,
 from codetextbook.benchmarks.problems import BenchmarkFile, from_file, humaneval
 from codetextbook.errors import BenchmarkError
 from codetextbook.nouns import Problem
-from codetextbook.text.embed import Embedding
+from codetextbook.text.embedding import Embedding
 
 PROBLEMS = humaneval()
 LIMITS = Limits(ngram_words=13, tau=0.95, min_nodes=20)

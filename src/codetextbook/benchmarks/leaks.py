@@ -23,7 +23,7 @@ import numpy as np
 from codetextbook.errors import BenchmarkError
 from codetextbook.nouns import Problem
 from codetextbook.text.code_blocks import read_text
-from codetextbook.text.embed import Embedding, batches, embed_batch, visible
+from codetextbook.text.embedding import Embedding, batches, visible
 from codetextbook.text.match_rate import pairs_above
 from codetextbook.text.nearest import pairs_within
 from codetextbook.text.ngrams import NgramIndex, Shared, locate
@@ -253,6 +253,8 @@ def pieces_of(codes: Sequence[list[Code]]) -> list[Piece]:
 
 def vectors_of(sources: Sequence[str], embedder: Embedding, device: str = "cpu") -> np.ndarray:
     """Vectors `[sources, width]`, in float32."""
+    from codetextbook.text.embed import embed_batch  # loads torch, which three of the four detectors do without
+
     rows: dict[int, np.ndarray] = {}
     for places in batches(sources):
         rows.update(zip(places, embed_batch([sources[place] for place in places], embedder, device), strict=True))

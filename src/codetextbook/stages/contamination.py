@@ -10,7 +10,7 @@ number of steps, so more often. `benchmarks.section5` has the arithmetic and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -31,18 +31,18 @@ class Contamination(Config):
     """The taus of Section 5, and the benchmark they speak of."""
 
     benchmark: str = HUMANEVAL
-    """The benchmark: one that `evaluate` asks (paper §5: HumanEval)."""
-    file: BenchmarkFile | None = None
-    """A benchmark of your own, of the same name as in `[evaluate] files`."""
+    """The benchmark: one that `evaluate` asks, or the name of one of its `files` (paper §5: HumanEval)."""
     taus: tuple[float, ...] = Field(default=(0.95, 0.9, 0.85, 0.8), min_length=1)
     """Match rates from which an exercise is near a problem; each costs one more finetuning (paper §5, Table 3)."""
     min_nodes: int = Field(default=1, ge=1)
     """Nodes below which a function is not compared (ours: all are, as the paper names no exception)."""
 
-    def each(self) -> tuple[Nearness, ...]:
-        """The settings of one branch for each tau."""
-        same = {"benchmark": self.benchmark, "file": self.file, "min_nodes": self.min_nodes}
-        return tuple(Nearness.model_validate({**same, "tau": tau}) for tau in self.taus)
+    def each(self, files: Sequence[BenchmarkFile]) -> tuple[Nearness, ...]:
+        """The settings of one branch for each tau; `files` are those of `evaluate`."""
+        file = next((one for one in files if one.name == self.benchmark), None)
+        return tuple(
+            Nearness(benchmark=self.benchmark, file=file, tau=tau, min_nodes=self.min_nodes) for tau in self.taus
+        )
 
 
 def passed_of(completions: list[dict[str, Any]]) -> dict[str, float]:
@@ -71,8 +71,7 @@ def contamination(
     cfg: Nearness, pruned: Artifact, scores: Artifact, again: Artifact, *, out: Writer, site: Site
 ) -> None:
     """Split the problems, score both models on both sides, compare them in pairs."""
-    protocols = [artifact.json("scores")["protocol_digest"] for artifact in (scores, again)]
-    if protocols[0] != protocols[1]:
+    if _exam(scores, cfg.benchmark) != _exam(again, cfg.benchmark):
         raise StageFailed("the two models did not sit the same exam", where="contamination")
     problems = problems_of(cfg)
     rates = {row["task_id"]: row["rate"] for row in pruned.table("closest").to_pylist()}
@@ -84,6 +83,12 @@ def contamination(
     row = row_of(cfg.tau, pruned.manifest["facts"], models)
     out.json("row", row | {"paired": compare(problems, *sat), "task_ids_similar": list(split.similar)})
     out.flow(rows_in=len(problems), unit="problems", rows_kept=len(problems), rejected={})
+
+
+def _exam(artifact: Artifact, benchmark: str) -> dict[str, Any]:
+    """The protocol, of this benchmark alone: the second model need not sit the others."""
+    protocol: dict[str, Any] = artifact.json("scores")["protocol"]
+    return protocol | {"problems": protocol["problems"].get(benchmark)}
 
 
 def _completions(artifact: Artifact, benchmark: str) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.text.embed import Embedding, pick_device
+from codetextbook.text.embedding import Embedding
 
 Policy = Literal["remove", "report", "off"]
 
@@ -220,7 +220,7 @@ def decontaminate(
 ) -> None:
     """Screen the three tables, part by part."""
     marks = load_marks(cfg.false_alarms)
-    device = "cpu" if cfg.embedding == "off" else pick_device(site.device)
+    device = _device(cfg, site)
     work = partial(screen, cfg=cfg, device=device)
     sources = dict(zip(KINDS, (filtered, pages, drills), strict=True))
     total = sum(source.rows(kind.table) for kind, source in sources.items())
@@ -247,6 +247,15 @@ def decontaminate(
             hint=f'read the table `matches` in {out.folder}; a higher tau or min_nodes, or the policy "report"',
         )
     out.flow(rows_in=total, unit="texts", rows_kept=kept)
+
+
+def _device(cfg: Decontaminate, site: Site) -> str:
+    """Where vectors are made, if any are."""
+    if cfg.embedding == "off":
+        return "cpu"
+    from codetextbook.text.embed import pick_device
+
+    return pick_device(site.device)
 
 
 def _write(kind: Kind, index: int, serial: int, judged: list[Judged], out: Writer) -> None:
