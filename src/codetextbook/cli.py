@@ -161,8 +161,15 @@ def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
 def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
     """Finetune again without what is near the benchmark, tau by tau, and compare (paper §5, Table 3)."""
     from codetextbook.benchmarks.table3 import markdown
+    from codetextbook.errors import ConfigError
 
     opened = _open(recipe, work, changes)
+    if not opened.branches:
+        raise ConfigError(
+            f"nobody sits {opened.recipe.contamination.benchmark!r}",
+            where="[contamination] benchmark",
+            hint=f"one that [evaluate] asks: {', '.join(opened.recipe.evaluate.asked)}",
+        )
     names = [name for name in opened.branches if name.startswith("contamination@")]
     table = markdown([_make(opened, name).json("row") for name in names])
     path = Path(work) / "contamination.md"
@@ -198,10 +205,12 @@ def explain(stage: str, recipe: str) -> None:
     """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
     import importlib
 
+    from codetextbook.config import Config
     from codetextbook.errors import ConfigError
     from codetextbook.recipe import Recipe
     from codetextbook.stages.contract import STAGES
 
+    importlib.import_module("codetextbook.pipeline")  # registers every stage
     loaded = Recipe.load(recipe)
     if stage == "recipe":
         click.echo(loaded.dump())
@@ -212,8 +221,11 @@ def explain(stage: str, recipe: str) -> None:
     module = importlib.import_module(found.function.__module__)
     click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
     click.echo((module.__doc__ or "").strip() + "\n")
-    values = getattr(loaded, stage)
-    for name, field in found.config.model_fields.items():
+    values = getattr(loaded, stage, None)
+    config: type[Config] = found.config
+    if isinstance(values, Config) and type(values).__module__ == module.__name__:
+        config = type(values)  # the recipe's table, where the stage's settings are made from it
+    for name, field in config.model_fields.items():
         shown = getattr(values, name, field.default)
         click.echo(f"  {name} = {shown!r}\n      {(field.description or '').strip()}")
 

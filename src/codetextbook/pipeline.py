@@ -79,7 +79,12 @@ class Branch(NamedTuple):
 
 
 def section5(r: Recipe) -> tuple[Branch, ...]:
-    """The paper's §5, one branch for each tau. Selected and examined on the same exercises as the run itself."""
+    """The paper's §5, one branch for each tau. None if `evaluate` does not ask its benchmark.
+
+    The models are selected and examined on the same exercises as the run itself.
+    """
+    if r.contamination.benchmark not in r.evaluate.asked:
+        return ()
     s = phi1(r)
     branches = []
     for near in r.contamination.each(r.evaluate.files):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from codetextbook.benchmarks.problems import HUMANEVAL, BenchmarkFile
 from codetextbook.benchmarks.scoring import compare, passed_by_task
@@ -36,6 +36,13 @@ class Contamination(Config):
     """Match rates from which an exercise is near a problem; each costs one more finetuning (paper §5, Table 3)."""
     min_nodes: int = Field(default=1, ge=1)
     """Nodes below which a function is not compared (ours: all are, as the paper names no exception)."""
+
+    @field_validator("taus")
+    @classmethod
+    def _each_once(cls, taus: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(taus)) != len(taus) or not all(0.5 <= tau <= 1.0 for tau in taus):
+            raise ValueError("each tau once, from 0.5 to 1")
+        return taus
 
     def each(self, files: Sequence[BenchmarkFile]) -> tuple[Nearness, ...]:
         """The settings of one branch for each tau; `files` are those of `evaluate`."""

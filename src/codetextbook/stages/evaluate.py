@@ -81,6 +81,11 @@ class Evaluate(Config):
             )
         return self
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of all benchmarks, in order."""
+        return (*self.benchmarks, *(file.name for file in self.files))
+
     def only(self, benchmark: str) -> Self:
         """The same protocol for one benchmark alone."""
         files = [file.model_dump() for file in self.files if file.name == benchmark]
