@@ -156,6 +156,28 @@ def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("recipe", default="laptop")
+@_recipe_options
+def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Finetune again without what is near the benchmark, tau by tau, and compare (paper §5, Table 3)."""
+    from codetextbook.benchmarks.table3 import markdown
+    from codetextbook.errors import ConfigError
+
+    opened = _open(recipe, work, changes)
+    if not opened.branches:
+        raise ConfigError(
+            f"nobody sits {opened.recipe.contamination.benchmark!r}",
+            where="[contamination] benchmark",
+            hint=f"one that [evaluate] asks: {', '.join(opened.recipe.evaluate.asked)}",
+        )
+    names = [name for name in opened.branches if name.startswith("contamination@")]
+    table = markdown([_make(opened, name).json("row") for name in names])
+    path = Path(work) / "contamination.md"
+    path.write_text(table, encoding="utf-8")
+    click.echo(f"\n{table}\nwritten to {path}")
+
+
+@main.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.toml"))
 @click.option("--extends", default="laptop", show_default=True, help="The recipe to start from.")
 def init(path: Path, extends: str) -> None:
@@ -183,10 +205,12 @@ def explain(stage: str, recipe: str) -> None:
     """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
     import importlib
 
+    from codetextbook.config import Config
     from codetextbook.errors import ConfigError
     from codetextbook.recipe import Recipe
     from codetextbook.stages.contract import STAGES
 
+    importlib.import_module("codetextbook.pipeline")  # registers every stage
     loaded = Recipe.load(recipe)
     if stage == "recipe":
         click.echo(loaded.dump())
@@ -197,8 +221,11 @@ def explain(stage: str, recipe: str) -> None:
     module = importlib.import_module(found.function.__module__)
     click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
     click.echo((module.__doc__ or "").strip() + "\n")
-    values = getattr(loaded, stage)
-    for name, field in found.config.model_fields.items():
+    values = getattr(loaded, stage, None)
+    config: type[Config] = found.config
+    if isinstance(values, Config) and type(values).__module__ == module.__name__:
+        config = type(values)  # the recipe's table, where the stage's settings are made from it
+    for name, field in config.model_fields.items():
         shown = getattr(values, name, field.default)
         click.echo(f"  {name} = {shown!r}\n      {(field.description or '').strip()}")
 
@@ -296,7 +323,7 @@ def store_verify(work: str) -> None:
 def store_gc(recipe: str, work: str, changes: tuple[str, ...], yes: bool) -> None:
     """Remove every artifact that RECIPE does not need."""
     opened = _open(recipe, work, changes)
-    keep = {step.id for step in opened.steps.values()}
+    keep = {step.id for step in (opened.steps | opened.branches).values()}
     doomed = [artifact for artifact in opened.store.artifacts() if artifact.id not in keep]
     if doomed and not yes:
         click.confirm(f"remove {len(doomed)} artifacts that {opened.recipe.name!r} does not need?", abort=True)

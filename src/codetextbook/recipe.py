@@ -16,6 +16,7 @@ import tomli_w
 from codetextbook.config import Config, digest
 from codetextbook.errors import ConfigError
 from codetextbook.stages.annotate import Annotate
+from codetextbook.stages.contamination import Contamination
 from codetextbook.stages.curate import Curate
 from codetextbook.stages.decontaminate import Decontaminate
 from codetextbook.stages.dedup import Dedup
@@ -73,6 +74,8 @@ class Recipe(Config):
     """Which checkpoint is best."""
     evaluate: Evaluate = Evaluate()
     """The exams (paper §3, §4)."""
+    contamination: Contamination = Contamination()
+    """The ablation of `codetextbook contamination` (paper §5); no part of the run itself."""
     report: Report = Report()
     """What is told."""
 

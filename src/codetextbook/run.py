@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from codetextbook.errors import ConfigError
-from codetextbook.pipeline import phi1
+from codetextbook.pipeline import phi1, section5
 from codetextbook.recipe import Recipe
 from codetextbook.site import Site
 from codetextbook.stages.contract import Step, make
@@ -71,6 +71,7 @@ class Run:
         self.site = site if site is not None else Site.load(self.work)
         self.store = Store(self.work / "store")
         self.steps = {step.name: step for step in phi1(recipe)}
+        self.branches = {step.name: step for branch in section5(recipe) for step in branch}
 
     def step(self, name: str) -> Step:
         """A step by its name in the plan.
@@ -78,9 +79,10 @@ class Run:
         Raises:
             ConfigError: there is none of that name.
         """
-        if name not in self.steps:
-            raise ConfigError(f"no step {name!r}", hint=f"one of {', '.join(self.steps)}")
-        return self.steps[name]
+        known = self.steps | self.branches
+        if name not in known:
+            raise ConfigError(f"no step {name!r}", hint=f"one of {', '.join(known)}")
+        return known[name]
 
     def artifact(self, name: str) -> Artifact | None:
         """The finished artifact of a step, if it is there."""

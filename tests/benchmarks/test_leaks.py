@@ -1,102 +1,215 @@
-"""Leaks: what is copied is found, in any disguise the detectors promise; innocents are left alone."""
+"""Leaks: what is copied is found, in any disguise the detectors promise; what they promise to miss is missed; innocents are left alone."""
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import planted
 import pytest
 
-from codetextbook.benchmarks.leaks import EXCERPT_CHARACTERS, LeakIndex, code_of
-from codetextbook.benchmarks.problems import humaneval
+from codetextbook.benchmarks.leaks import EXCERPT_CHARACTERS, LeakIndex, Limits, Screened
+from codetextbook.benchmarks.problems import BenchmarkFile, from_file, humaneval
+from codetextbook.errors import BenchmarkError
+from codetextbook.nouns import Problem
+from codetextbook.text.embedding import Embedding
 
 PROBLEMS = humaneval()
-INDEX = LeakIndex(PROBLEMS, ngram_words=13, tau=0.95, min_nodes=20)
+LIMITS = Limits(ngram_words=13, tau=0.95, min_nodes=20)
+INDEX = LeakIndex(PROBLEMS, LIMITS)
+EMBEDDING = LeakIndex(PROBLEMS[:50], LIMITS._replace(distance=0.5, embedder=Embedding()))
+MINE = "HumanEval/0"
 
-RENAMED = '''
-def near(values, limit):
-    """Another docstring altogether."""
-    # and a comment
-    for i, a in enumerate(values):
-        for j, b in enumerate(values):
-            if i != j:
-                gap = abs(a - b)
-                if gap < limit:
-                    return True
 
-    return False
-'''
-INNOCENT = '''
-def moving_average(readings, width):
-    """Average of each window of readings."""
-    total = sum(readings[:width])
-    averages = [total / width]
-    for place in range(width, len(readings)):
-        total += readings[place] - readings[place - width]
-        averages.append(total / width)
-    return averages
-'''
+def screen(text: str, index: LeakIndex = INDEX) -> Screened:
+    (found,) = index.screen([text])
+    return found
+
+
+def detectors(text: str, index: LeakIndex = EMBEDDING, task_id: str = MINE) -> set[str]:
+    return {leak.detector for leak in screen(text, index).leaks if leak.task_id == task_id}
+
+
+PLANTED = {
+    "VERBATIM": {"docstring_ngram", "text_ngram", "ast", "embedding"},
+    "NAMES_CHANGED": {"ast"},
+    "SOLUTION_ALONE": {"ast"},
+    "DOCSTRING_REWORDED": {"text_ngram", "ast", "embedding"},
+    "STATEMENTS_REORDERED": {"embedding"},
+    "LOOP_TO_COMPREHENSION": {"embedding"},
+    "PROMPT_IN_PROSE": {"text_ngram"},
+    "PYTHON_2": {"ast"},
+}
+"""What sees each disguise, at the default limits; all others miss it."""
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_each_disguise_is_seen_by_those_who_can_and_missed_by_the_rest(name: str) -> None:
+    assert detectors(getattr(planted, name)) == PLANTED[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["VERBATIM", "NAMES_CHANGED", "SOLUTION_ALONE", "DOCSTRING_REWORDED", "LOOP_TO_COMPREHENSION"]
+)
+def test_a_file_of_300_lines_hides_none_of_them(name: str) -> None:
+    text = planted.embedded(getattr(planted, name))
+    assert text.count("\n") > 300
+    assert detectors(text) == PLANTED[name]
+    where = {leak.where for leak in screen(text).leaks if leak.detector == "ast"}
+    assert where <= {"near", "has_close_elements"}
+
+
+def test_reordered_statements_are_seen_by_their_tree_at_a_lower_tau() -> None:
+    index = LeakIndex(PROBLEMS[:50], Limits(13, 0.75, 20, 0.4, Embedding()))
+    assert detectors(planted.STATEMENTS_REORDERED, index) == {"ast"}
+
+
+def test_python_2_is_compared_by_tokens_and_says_so() -> None:
+    found = screen(planted.PYTHON_2)
+    assert found.basis == "tokens"
+    assert [(leak.task_id, leak.detector, leak.where, leak.basis) for leak in found.leaks] == [
+        (MINE, "ast", "near", "tokens")
+    ]
+
+
+def test_the_papers_kind_of_false_alarm_is_an_n_gram_alone() -> None:
+    leaks = screen(planted.SAME_WORDS_OTHER_TASK, EMBEDDING).leaks
+    assert {(leak.task_id, leak.detector) for leak in leaks} == {
+        (task, detector) for task in ("HumanEval/40", "HumanEval/43") for detector in ("docstring_ngram", "text_ngram")
+    }
+    assert all("takes a list of integers as an input" in " ".join(leak.shared.split()) for leak in leaks)
 
 
 def test_every_problem_is_found_in_its_own_text() -> None:
-    for problem, leaks in zip(PROBLEMS, INDEX.leaks([one.prompt + one.reference for one in PROBLEMS]), strict=True):
-        own = {leak.detector for leak in leaks if leak.task_id == problem.task_id}
-        assert "text_ngram" in own, problem.task_id
-    assert INDEX.problems_compared_by_tree > 100
+    for problem, found in zip(PROBLEMS, INDEX.screen([one.prompt + one.reference for one in PROBLEMS]), strict=True):
+        assert "text_ngram" in {leak.detector for leak in found.leaks if leak.task_id == problem.task_id}, (
+            problem.task_id
+        )
 
 
-def test_a_renamed_copy_is_found_by_its_tree_alone() -> None:
-    (leaks,) = INDEX.leaks([RENAMED])
-    assert [(leak.task_id, leak.detector, leak.where) for leak in leaks] == [("HumanEval/0", "ast", "near")]
-    assert leaks[0].score >= 0.95
-    assert "def near" in leaks[0].text_excerpt and "has_close_elements" in leaks[0].benchmark_excerpt
+def test_every_solution_is_found_by_its_tree_alone_when_short_ones_are_compared_too() -> None:
+    bodies = [f"def f({', '.join('abcdef')}):\n{one.reference}" for one in PROBLEMS]
+    for min_nodes, expected in ((1, 164), (20, INDEX.reach["ast"])):
+        index = LeakIndex(PROBLEMS, LIMITS._replace(min_nodes=min_nodes))
+        found = [
+            one.task_id in {leak.task_id for leak in screened.leaks if leak.detector == "ast"}
+            for one, screened in zip(PROBLEMS, index.screen(bodies, ["ast"]), strict=True)
+        ]
+        assert sum(found) >= expected - 2  # two are long enough only together with a helper in their prompt
 
 
-def test_a_copied_docstring_is_found_without_its_code() -> None:
-    text = 'def other(a):\n    """Check if in given list of numbers, are any two numbers closer to each other than given."""\n    pass\n'
-    (leaks,) = INDEX.leaks([text])
-    assert {leak.detector for leak in leaks} == {"docstring_ngram", "text_ngram"}
-    assert {leak.task_id for leak in leaks} == {"HumanEval/0"}
+def test_reach_says_how_many_problems_each_detector_can_find() -> None:
+    assert INDEX.reach == {
+        "problems": 164,
+        "docstring_ngram": 153,
+        "text_ngram": 164,
+        "ast": 127,
+        "ast_by_tokens": 141,
+    }
 
 
-def test_a_leak_in_the_prose_of_a_page_is_found_and_shown() -> None:
+def test_removals_grow_as_tau_falls() -> None:
+    texts = [one.prompt + one.reference for one in PROBLEMS] + [planted.STATEMENTS_REORDERED, planted.INNOCENT]
+    found = []
+    for tau in (0.95, 0.9, 0.85, 0.8, 0.6):
+        screened = LeakIndex(PROBLEMS, LIMITS._replace(tau=tau)).screen(texts, ["ast"])
+        found.append({(place, leak.task_id) for place, one in enumerate(screened) for leak in one.leaks})
+    assert all(fewer <= more for fewer, more in itertools.pairwise(found))
+    assert len(found[0]) < len(found[-1])
+
+
+def test_both_sides_and_the_shared_words_are_shown() -> None:
     prose = "Many words of a lesson. " * 200
     copied = "check if in given list of numbers, are any two numbers closer to each other than given threshold"
-    (leaks,) = INDEX.leaks([f"# Lesson\n{prose}\n{copied}\n{prose}"])
-    assert [leak.detector for leak in leaks] == ["text_ngram"]
-    assert copied in leaks[0].text_excerpt
-    assert len(leaks[0].text_excerpt) <= EXCERPT_CHARACTERS
+    (leak,) = screen(f"# Lesson\n{prose}\n{copied}\n{prose}").leaks
+    assert leak.detector == "text_ngram" and leak.shared == copied
+    assert copied in leak.text_excerpt and "are any two numbers closer" in leak.benchmark_excerpt
+    assert len(leak.text_excerpt) <= EXCERPT_CHARACTERS
 
 
-def test_code_in_a_page_is_compared_by_tree() -> None:
-    page = f"A lesson.\n\n```python\n{RENAMED}```\n\nMore prose, which is no Python at all.\n"
-    (leaks,) = INDEX.leaks([page])
-    assert [leak.detector for leak in leaks] == ["ast"]
-    assert code_of(page).strip() == RENAMED.strip()
+def test_docstrings_of_modules_and_classes_count_too() -> None:
+    words = "Check if in given list of numbers, are any two numbers closer to each other than given."
+    for text in (f'"""{words}"""\nx = 1\n', f'class A:\n    """{words}"""\n'):
+        assert detectors(text, INDEX) == {"docstring_ngram", "text_ngram"}
 
 
-def test_innocent_and_broken_texts_match_nothing() -> None:
+def test_code_in_a_page_is_compared_block_by_block() -> None:
+    code = planted.SOLUTION_ALONE
+    typed = "".join(f"{'>>> ' if line.startswith('def') else '... '}{line}\n" for line in code.strip().splitlines())
+    broken = "```python\ndef unfinished(:\n```\n"
+    for page in (
+        f"A lesson.\n\n```python\n{code}```\n\n{broken}\nMore prose, which is no Python at all.\n",
+        f"1. A list item.\n\n   ~~~py\n{''.join('   ' + line for line in code.splitlines(keepends=True))}   ~~~\n",
+        f"```pycon\n{typed}```\n",
+        f'"""Examples:\n\n```python\n{code.replace(chr(34) * 3, chr(39) * 3)}```\n"""\n',
+        f'"""Usage:\n```\nuse(1)\n```\n"""\n{code}',
+    ):
+        assert detectors(page, INDEX) == {"ast"}, page
+
+
+def test_a_script_without_a_function_is_compared_as_a_whole() -> None:
+    problem = next(one for one in PROBLEMS if one.task_id == "HumanEval/5")
+    body = "\n".join(line[4:] for line in problem.reference.splitlines())
+    script = body.replace("return []", "print([])").replace("return result", "print(result)")
+    index = LeakIndex(PROBLEMS, LIMITS._replace(tau=0.7))
+    leaks = [leak for leak in index.screen([script], ["ast"])[0].leaks if leak.task_id == problem.task_id]
+    assert [(leak.where, leak.basis) for leak in leaks] == [("", "tree")]
+
+
+def test_innocent_and_broken_texts_match_nothing_and_say_what_they_are() -> None:
     numbers = "xs = [" + ", ".join(map(str, range(1, 60))) + "]\n"
-    assert INDEX.leaks([INNOCENT, "", "def broken(:\n", "\x00", numbers, "Ünïcödé ✓ " * 50]) == [[]] * 6
+    texts = [planted.INNOCENT, "", "def broken(:\n", "\x00", numbers, "Ünïcödé ✓ " * 50, 'def f():\n    """"""\n']
+    found = EMBEDDING.screen(texts)
+    assert [one.leaks for one in found] == [[]] * 7
+    assert [one.basis for one in found] == ["tree", "none", "tokens", "none", "tree", "none", "tree"]
+
+
+def test_a_megabyte_with_a_leak_in_it_is_a_leak() -> None:
+    big = planted.embedded(planted.SOLUTION_ALONE, lines=120_000)
+    assert len(big) > 1_000_000
+    assert detectors(big, INDEX) == {"ast"}
+    assert detectors(big + "print 'python 2'\n", INDEX) == {"ast"}
+    assert detectors("word " * 250_000 + planted.PROMPT_IN_PROSE, INDEX) == {"text_ngram"}
 
 
 def test_twelve_words_are_not_thirteen() -> None:
     twelve = "check if in given list of numbers are any two numbers closer"
-    assert INDEX.leaks([twelve]) == [[]]
-    assert INDEX.leaks([twelve + " to"]) != [[]]
+    assert screen(twelve).leaks == []
+    assert screen(twelve + " to").leaks != []
 
 
-def test_short_functions_are_compared_only_when_asked() -> None:
-    short = "def length(text):\n    return len(text)\n"
-    assert INDEX.leaks([short]) == [[]]
-    bold = LeakIndex(PROBLEMS, ngram_words=13, tau=0.95, min_nodes=1)
-    assert "HumanEval/23" in {leak.task_id for leak in bold.leaks([short])[0]}
+def test_problems_that_share_an_id_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"1 problems? share.*humaneval HumanEval/0"):
+        LeakIndex([*PROBLEMS, replace(PROBLEMS[0], prompt="other")], LIMITS)
 
 
-@pytest.mark.parametrize(("tau", "found"), [(0.95, False), (0.8, True)])
-def test_tau_decides_how_near_is_near(tau: float, found: bool) -> None:
-    changed = RENAMED.replace("    return False\n", "    print(limit)\n    return False\n")
-    index = LeakIndex(PROBLEMS, ngram_words=13, tau=tau, min_nodes=20)
-    assert bool(index.leaks([changed])[0]) is found
+def test_a_benchmark_in_the_form_of_mbpp_has_its_text_guarded(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        '{"task_id": 2, "text": "Write a function to find every pair of equal neighbours in the two given lists.", '
+        '"code": "def pairs(a, b):\\r\\n  return [x for x, y in zip(a, b) if x == y]", "test_list": ["assert pairs([1], [1]) == [1]"]}\n',
+        encoding="utf-8",
+    )
+    index = LeakIndex(from_file(BenchmarkFile(name="mine", path=str(path))), LIMITS)
+    text = 'def p():\n    """Write a function to find every pair of equal neighbours in the two given lists!"""\n'
+    assert {leak.detector for leak in screen(text, index).leaks} == {"docstring_ngram", "text_ngram"}
+
+
+def test_a_reference_that_does_not_parse_is_compared_by_tokens() -> None:
+    body = planted.SOLUTION_ALONE.split(":\n", 1)[1].replace("return False", "print 'none'")
+    index = LeakIndex([Problem("old", "1", "def near(values, limit):\n", "near", body, "")], LIMITS)
+    assert index.reach["ast"] == 0 and index.reach["ast_by_tokens"] == 1
+    other = planted.SOLUTION_ALONE.replace("return False", "print 'nothing'").replace("values", "xs")
+    assert [leak.basis for leak in index.screen([other], ["ast"])[0].leaks] == ["tokens"]
 
 
 def test_batches_do_not_change_what_is_found() -> None:
-    texts = [one.prompt + one.reference for one in PROBLEMS[:40]] + [INNOCENT, RENAMED]
-    assert INDEX.leaks(texts) == [INDEX.leaks([text])[0] for text in texts]
+    texts = [one.prompt + one.reference for one in PROBLEMS[:40]] + [planted.INNOCENT, planted.NAMES_CHANGED]
+    assert INDEX.screen(texts) == [screen(text) for text in texts]
+
+
+def test_only_the_detectors_asked_for_look() -> None:
+    (found,) = INDEX.screen([planted.VERBATIM], ["ast"])
+    assert {leak.detector for leak in found.leaks} == {"ast"}
+    assert found.functions == 1

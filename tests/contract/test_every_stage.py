@@ -20,17 +20,17 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import STAGES, make
 from codetextbook.store import Artifact, Store
 
-STEPS = Steps._fields
+STEPS = (*Steps._fields, "prune@0.9", "contamination@0.9")
 
 
 def inputs_of(run: Run, name: str) -> tuple[Artifact, ...]:
     """The finished inputs of a step, made if need be."""
-    by_id = {step.id: step.name for step in run.steps.values()}
+    by_id = {step.id: step.name for step in (run.steps | run.branches).values()}
     return tuple(run.make(by_id[needed.id]) for needed in run.step(name).inputs)
 
 
 def test_the_suite_covers_every_stage(tiny_run: Run) -> None:
-    assert {step.stage.name for step in tiny_run.steps.values()} == set(STAGES)
+    assert {tiny_run.step(name).stage.name for name in STEPS} == set(STAGES)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -83,7 +83,7 @@ def test_rows_are_conserved_and_every_rejection_has_its_reason(name: str, tiny_r
     assert all(reason and " " not in reason for reason in flow["rejected"])
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [*Steps._fields, "contamination"])
 def test_an_unknown_key_is_refused(name: str, tiny: Recipe) -> None:
     table = name.replace("_", ".")
     with pytest.raises(ConfigError, match="unknown key .*nonsense"):

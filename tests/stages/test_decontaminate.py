@@ -86,8 +86,62 @@ def test_leaks_are_removed_from_all_three_tables_with_reasons(tmp_path: Path) ->
     assert reasons[document_id(LEAK.prompt + LEAK.reference)] == "docstring_ngram"
     assert made.manifest["flow"]["rows_in"] == 10 and made.manifest["flow"]["rows_kept"] == 5
     assert made.manifest["facts"]["removed"] == {"document": 2, "page": 1, "exercise": 2}
-    assert made.manifest["facts"]["problems"] == 164
-    assert made.manifest["facts"]["problems_compared_by_tree"] < 164
+    assert made.manifest["facts"]["problems_in_reach"]["problems"] == 164
+    assert made.manifest["facts"]["problems_in_reach"]["ast"] < 164
+
+
+def test_every_text_has_its_verdict(tmp_path: Path) -> None:
+    made = run(tmp_path, Decontaminate())
+    rows = made.table("screened").to_pylist()
+    assert len(rows) == made.manifest["flow"]["rows_in"]
+    removed = {(row["document_id"], row["removed_by"]) for row in rows if row["removed_by"]}
+    assert removed == {(row["id"], row["reason"]) for row in made.table("rejected").to_pylist()}
+    bases = {row["document_id"]: row["basis"] for row in rows}
+    assert bases[document_id("Prose alone ✓")] == "none" and bases[document_id(RENAMED)] == "tree"
+
+
+def test_python_2_is_screened_by_tokens_and_the_manifest_says_so(tmp_path: Path) -> None:
+    old = RENAMED + "\n\ndef main():\n    print 'x'\n"
+    store = Store(tmp_path)
+    made = run_stage(
+        decontaminate,
+        Decontaminate(max_removed_share=1.0),
+        artifact(store, "curate", "documents", [document(old)], DOCUMENT),
+        artifact(store, "textbook", "pages", [], PAGE),
+        artifact(store, "exercises", "exercises", [], EXERCISE),
+        store=store,
+        site=Site(workers=1),
+    )
+    assert made.manifest["facts"]["not_parsed"] == {"document": 1, "page": 0, "exercise": 0}
+    assert [(row["detector"], row["basis"]) for row in made.table("matches").to_pylist()] == [("ast", "tokens")]
+
+
+def test_the_embedding_distance_looks_when_it_is_turned_on(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    row = {"task_id": LEAK.task_id, "prompt": LEAK.prompt, "entry_point": LEAK.entry_point, "test": ""}
+    path.write_text(json.dumps({**row, "canonical_solution": LEAK.reference}) + "\n", encoding="utf-8")
+    settings = {"benchmarks": (), "files": [{"name": "mine", "path": str(path)}], "text_ngram": "off"}
+    off = run(tmp_path / "a", Decontaminate.parse(settings, where="test"))
+    on = run(tmp_path / "b", Decontaminate.parse(settings | {"embedding": "report"}, where="test"))
+    assert "embedding" not in off.table("matches")["detector"].to_pylist()
+    found = [row for row in on.table("matches").to_pylist() if row["detector"] == "embedding"]
+    assert {row["score"] for row in found} == {0.0} and len(found) == 3
+    assert on.rows("rejected") == off.rows("rejected")
+    assert "text_ngram" not in on.table("matches")["detector"].to_pylist()
+
+
+def test_a_marked_false_alarm_is_shown_and_removes_nothing(tmp_path: Path) -> None:
+    alarms = tmp_path / "alarms.jsonl"
+    mark = {"benchmark": "humaneval", "task_id": "HumanEval/0", "detector": "ast", "by": "Ada", "why": "a common loop"}
+    lines = [{**mark, "document_id": document_id(RENAMED)}, {**mark, "document_id": "f" * 32}]
+    alarms.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    made = run(tmp_path, Decontaminate.parse({"false_alarms": {"path": str(alarms)}}, where="test"))
+    assert document_id(RENAMED) in made.table("documents")["id"].to_pylist()
+    assert document_id(LEAK.prompt + LEAK.reference) not in made.table("documents")["id"].to_pylist()
+    (marked,) = (row for row in made.table("matches").to_pylist() if row["false_alarm"])
+    assert marked["marked"] == "Ada: a common loop" and not marked["removed"]
+    assert made.manifest["facts"]["false_alarms"] == {"marked": 2, "met": 1, "not_met": 1}
+    assert made.id != run(tmp_path, Decontaminate()).id
 
 
 def test_every_match_shows_both_sides(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def run_of(store: Store) -> list[Artifact]:
         "detector": "ast",
         "score": 0.97,
         "removed": True,
+        "false_alarm": False,
         "kind": "exercise",
     }
     losses = [{"step": i, "loss": 9 - i / 100} for i in range(500)] + [{"step": 499, "validation_loss": 5.0}]

@@ -145,7 +145,8 @@ def contamination(artifact: Artifact | None, cap: int) -> dict[str, Any] | None:
     shown: list[dict[str, Any]] = []
     for detector in sorted({row["detector"] for row in rows}):
         own = [row for row in rows if row["detector"] == detector]
-        own.sort(key=lambda row: (-row["score"], row["benchmark"], row["task_id"], row["document_id"]))
+        sign = 1 if detector == "embedding" else -1  # a distance: less is nearer
+        own.sort(key=lambda row: (sign * row["score"], row["benchmark"], row["task_id"], row["document_id"]))
         shown += _one_per_task(own)[:cap]
     return {
         "matches": len(rows),

@@ -81,6 +81,16 @@ class Evaluate(Config):
             )
         return self
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of all benchmarks, in order."""
+        return (*self.benchmarks, *(file.name for file in self.files))
+
+    def only(self, benchmark: str) -> Self:
+        """The same protocol for one benchmark alone."""
+        files = [file.model_dump() for file in self.files if file.name == benchmark]
+        return self.replace({"benchmarks": [name for name in self.benchmarks if name == benchmark], "files": files})
+
 
 def protocol(cfg: Evaluate, problems: dict[str, list[Problem]], dtype: str, tier: str) -> dict[str, Any]:
     """All that a score depends on besides the model."""
