@@ -13,8 +13,8 @@ test: $(VENV)/ready lint
 	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/ready
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from codetextbook.benchmarks.leaks import LeakIndex
+from codetextbook.benchmarks.leaks import LeakIndex, Limits
 from codetextbook.benchmarks.problems import humaneval
 
 PACKAGE = Path(str(files("codetextbook")))
@@ -122,9 +122,10 @@ def test_no_exercise_comes_twice(exercises: list[Row]) -> None:
 
 
 def test_nothing_is_from_the_benchmark(pages: list[Row], exercises: list[Row]) -> None:
-    index = LeakIndex(humaneval(), ngram_words=13, tau=0.8, min_nodes=20)
+    index = LeakIndex(humaneval(), Limits(ngram_words=13, tau=0.8, min_nodes=20))
+    detectors = ("docstring_ngram", "text_ngram", "ast")
     texts = [row["text"] for row in pages] + [row["prompt"] + row["solution"] for row in exercises]
-    found = [(leak.task_id, leak.detector, leak.where) for leaks in index.leaks(texts) for leak in leaks]
+    found = [(leak.task_id, leak.detector, leak.where) for one in index.screen(texts, detectors) for leak in one.leaks]
     assert found == []
 
 
