@@ -8,30 +8,21 @@ later run, and a text that has changed is looked at afresh. The file's digest is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from codetextbook.benchmarks.leaks import DETECTORS, Detector
+from codetextbook.benchmarks.pinned import PinnedFile
 from codetextbook.config import Config
 from codetextbook.errors import BenchmarkError
-from codetextbook.store import sha256
 
 
-class AlarmFile(Config):
+class AlarmFile(PinnedFile):
     """Marks of a person, told apart by their content and not by their path."""
 
     path: str
     """Path of the JSON Lines file."""
-    sha256: str = ""
-    """SHA-256 of the file; filled in when the file is there, so that another mark is another artifact."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_the_content(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("sha256") and Path(str(values.get("path", ""))).is_file():
-            return {**values, "sha256": sha256(Path(values["path"]))}
-        return values
 
 
 class Alarm(NamedTuple):
@@ -76,7 +67,7 @@ def load_marks(file: AlarmFile | None) -> dict[Alarm, Mark]:
     path = Path(file.path)
     if not path.is_file():
         raise BenchmarkError("no such file of false alarms", where=file.path)
-    if file.sha256 and sha256(path) != file.sha256:
+    if file.changed:
         raise BenchmarkError(
             "the file of false alarms changed", where=file.path, hint="remove its sha256 from the recipe"
         )

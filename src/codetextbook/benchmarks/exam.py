@@ -19,6 +19,7 @@ from codetextbook.model.folder import Loaded, load
 from codetextbook.model.generate import Sampling, Text, bits, generate
 from codetextbook.nouns import Problem, Verdict
 from codetextbook.sandbox import Job, Result, Sandbox
+from codetextbook.text.embed import pick_device
 
 DTYPE = "fp32"
 
@@ -54,8 +55,7 @@ class Examinee:
             InputError: the folder holds no whole model.
         """
         torch.set_num_threads(threads)
-        place = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
-        return cls(name, load(folder, place))
+        return cls(name, load(folder, pick_device(device)))
 
     def bits(self, problem: Problem) -> float:
         """Bits that the reference costs, given the prompt."""

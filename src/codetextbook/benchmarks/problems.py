@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import gzip
-import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +21,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_validator
 
-from codetextbook.config import Config, digest
+from codetextbook.benchmarks.pinned import PinnedFile
+from codetextbook.config import digest
 from codetextbook.errors import BenchmarkError
 from codetextbook.nouns import Problem
 
@@ -32,22 +31,13 @@ HUMANEVAL = "humaneval"
 HELDOUT = "heldout"
 
 
-class BenchmarkFile(Config):
+class BenchmarkFile(PinnedFile):
     """A benchmark of the user's own: a JSON Lines file, told apart by its content and not by its path."""
 
     name: str
     """What the benchmark is called in scores and matches."""
     path: str
     """Path of the file, `.jsonl` or `.jsonl.gz`."""
-    sha256: str = ""
-    """SHA-256 of the file; filled in when the file is there, so that another content is another artifact."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_the_content(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("sha256") and Path(str(values.get("path", ""))).is_file():
-            return {**values, "sha256": _sha256(Path(values["path"]))}
-        return values
 
 
 def load(
@@ -108,7 +98,7 @@ def from_file(file: BenchmarkFile) -> list[Problem]:
     path = Path(file.path)
     if not path.is_file():
         raise BenchmarkError("no such file", where=file.path)
-    if file.sha256 and _sha256(path) != file.sha256:
+    if file.changed:
         raise BenchmarkError("the benchmark's file changed", where=file.path, hint="remove its sha256 from the recipe")
     problems = []
     for number, row in _json_lines(path):
@@ -188,7 +178,3 @@ def _sample(problems: list[Problem], cap: int, seed: int) -> list[Problem]:
     )
     chosen = {task_id for _, _, task_id in ranked[:cap]}
     return [problem for problem in problems if problem.task_id in chosen]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

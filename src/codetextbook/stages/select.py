@@ -7,6 +7,7 @@ Both are shown for every checkpoint, so that the best and the last can be compar
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -84,15 +85,12 @@ def select(cfg: Select, tuned: Artifact, clean: Artifact, *, out: Writer, site: 
     """Try every checkpoint on the same exercises and copy the best."""
     folders = sorted(tuned.file("checkpoints").iterdir())
     losses = _losses(tuned)
-    problems: list[Problem] = []
-    if cfg.by == "solved":
-        problems = _problems(cfg, clean)
+    problems = _problems(cfg, clean) if cfg.by == "solved" else []
     rows = []
-    limits = Limits(cpu_seconds=cfg.cpu_seconds)
-    with Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox:
+    with _sandbox(cfg, site) if problems else contextlib.nullcontext() as sandbox:
         for number, folder in enumerate(folders):
             step = int(folder.name.rpartition("-")[2])
-            solved = _solved(cfg, folder, problems, sandbox, site) if problems else None
+            solved = _solved(cfg, folder, problems, sandbox, site) if sandbox is not None else None
             row = {"step": step, "validation_loss": losses.get(step), "problems": len(problems), "solved": solved}
             rows.append(row)
             out.progress(number + 1, len(folders), "checkpoints")
@@ -106,6 +104,11 @@ def select(cfg: Select, tuned: Artifact, clean: Artifact, *, out: Writer, site: 
     out.fact("by", cfg.by)
     out.fact("checkpoints", rows)
     out.flow(rows_in=len(rows), unit="checkpoints", rows_kept=1, rejected={"not_best": len(rows) - 1})
+
+
+def _sandbox(cfg: Select, site: Site) -> Sandbox:
+    limits = Limits(cpu_seconds=cfg.cpu_seconds)
+    return Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe")
 
 
 def _problems(cfg: Select, clean: Artifact) -> list[Problem]:

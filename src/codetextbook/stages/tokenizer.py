@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from codetextbook.config import Config
@@ -42,7 +43,7 @@ class Tokenizer(Config):
 
 def training_texts(documents: pa.Table, pages: pa.Table, exercises: pa.Table, max_characters: int) -> Iterator[str]:
     """What a model will be trained on: documents, pages, and exercises of the training split; of each kind the first characters."""
-    train = exercises.filter(pa.compute.equal(exercises["split"], "train"))
+    train = exercises.filter(pc.equal(exercises["split"], "train"))
     programs = (row["prompt"] + row["solution"] for row in _rows(train, ["prompt", "solution"]))
     for texts in (
         (row["text"] for row in _rows(documents, ["text"])),
