@@ -5,9 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from codetextbook.charts import figures
-from codetextbook.charts.page import duration, number, percent, writer_label
+from codetextbook.charts.words import duration, listed, number, percent, short, writer_label
 
-SCORE = {"model": "best", "percent": 2.0, "low": 1.0, "high": 4.0}
+SCORE = {"kind": "best", "value": 2.0, "low": 1.0, "high": 4.0}
 
 
 def test_a_histogram_is_valid_svg_in_the_pages_ink() -> None:
@@ -21,7 +21,7 @@ def test_a_histogram_is_valid_svg_in_the_pages_ink() -> None:
 
 
 def test_hostile_labels_stay_labels() -> None:
-    svg = figures.scores([{**SCORE, "label": "</svg><script>alert(1)</script>&"}])
+    svg = figures.intervals([{**SCORE, "label": "</svg><script>alert(1)</script>&"}], "scores", "%")
     root = ET.fromstring(svg)
     assert not [node for node in root.iter() if node.tag.endswith("script")]
     assert any("script" in (node.text or "") for node in root.iter())
@@ -45,4 +45,12 @@ def test_numbers_as_people_read_them() -> None:
     assert (number(1234567), number(0.12345), number(None)) == ("1,234,567", "0.1235", "not known")
     assert (percent(0.0123), percent(None)) == ("1.2 %", "not known")
     assert (duration(5), duration(600), duration(9000), duration(None)) == ("5.0 s", "10 min", "2.5 h", "not known")
+    assert (short(2_566_784), short(1_418_270_720), short(350_000), short(7), short(None)) == (
+        "2.6M",
+        "1.4B",
+        "350k",
+        "7",
+        "not known",
+    )
+    assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
     assert writer_label("gpt-x") == "the teacher gpt-x"

@@ -97,6 +97,10 @@ def scores() -> dict[str, Any]:
     }
 
 
+def agreement(auc: float) -> dict[str, Any]:
+    return {"auc": auc, "auc_interval": [auc - 0.05, auc + 0.05], "average_precision": 0.7, "f1": 0.65}
+
+
 def run_of(store: Store) -> list[Artifact]:
     """A small run with hostile text wherever text can be."""
     page = {"id": "p", "text": HOSTILE, "topic": "t", "audience": "a", "words": [], "writer": "grammar"}
@@ -109,7 +113,10 @@ def run_of(store: Store) -> list[Artifact]:
         "kind": "exercise",
     }
     losses = [{"step": i, "loss": 9 - i / 100} for i in range(500)] + [{"step": 499, "validation_loss": 5.0}]
-    quality = {"threshold": 0.5, "auc": {"forest": 0.81, "length": 0.6}}
+    quality = {
+        "threshold": 0.5,
+        "agreement": {"forest": agreement(0.81), "length_alone": agreement(0.6), "syntax_tree_rule": agreement(0.9)},
+    }
     extra: dict[str, dict[str, Any]] = {
         "dedup": {"rejected": {"near_duplicate": 250}},
         "curate": {
@@ -184,8 +191,10 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
     for expected in (
         "near duplicate 250",
         "below threshold 500",
-        "auc forest 0.810",
-        "auc length 0.600",
+        "the filter: a random forest on embeddings 0.810 0.760 to 0.860",
+        "length alone 0.600",
+        "less well do length alone (0.60).",
+        "No less well does a rule over the syntax tree (0.90)",
         "by rule (the grammar), no language model",
         "a language model, recorded and shipped with the package",
         "1.234",
@@ -197,7 +206,7 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
         "12.5 s",
     ):
         assert expected in text, expected
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5
     identifiers = re.findall(r'\bid="([^"]+)"', html)
     assert len(identifiers) == len(set(identifiers))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(identifiers)

@@ -72,18 +72,17 @@ def losses(rows: Sequence[dict[str, Any]], name: str) -> str:
     )
 
 
-def scores(rows: Sequence[dict[str, Any]]) -> str:
-    """pass@1 in per cent with its interval: `rows` hold `label`, `model`, `percent`, `low`, `high`."""
-    height = 26 * len(rows)
-    base = alt.Chart(alt.Data(values=list(rows)), height=height).encode(
-        y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
+def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str) -> str:
+    """A point and its whisker on each line: `rows` hold `label`, `value`, `low`, `high` and `kind`, which chooses the colour."""
+    base = alt.Chart(alt.Data(values=list(rows)), height=28 * len(rows)).encode(
+        y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     )
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("percent:Q", title="pass@1, %, with 95 % interval", scale=alt.Scale(domainMin=0)),
-        color=alt.Color("model:N", legend=None, scale=alt.Scale(range=[BLUE, ORANGE, GREY])),
+        x=alt.X("value:Q", title=axis, scale=alt.Scale(domainMin=0)),
+        color=alt.Color("kind:N", legend=None, sort=None, scale=alt.Scale(range=[BLUE, ORANGE, GREY])),
     )
     whiskers = base.mark_rule(color=_INK).encode(x="low:Q", x2="high:Q")
-    return _svg(whiskers + points, "scores", height=None)
+    return _svg(whiskers + points, name, height=None)
 
 
 def flow(rows: Sequence[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ older artifact still gives a report. Times are left out (they are not facts of t
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,6 +47,7 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
         "pages": pages(get("decontaminate") or get("textbook")),
         "exercises": exercises(get("decontaminate") or get("exercises")),
         "contamination": contamination(get("decontaminate"), max_matches),
+        "model": model(get("pretrain"), get("finetune")),
         "training": {step: curve(artifact) for step in ("pretrain", "finetune") if (artifact := get(step)) is not None},
         "selection": facts(get("select")),
         "scores": scores,
@@ -89,27 +91,54 @@ def quality(artifact: Artifact | None) -> dict[str, Any] | None:
     recorded = _json(artifact, "quality") or {}
     found: dict[str, Any] = {
         "threshold": _first_number(recorded, "threshold"),
-        "auc": auc_rows(recorded),
+        "agreement": agreement_rows(recorded.get("agreement") or {}),
         "recorded": recorded,
     }
-    values = _numbers(_table(artifact, "scores"), ("quality", "score", "probability"))
-    if values is not None and len(values):
+    scored = _table(artifact, "scores")
+    if scored is not None and scored.num_rows:
+        values = np.asarray(scored["quality"].to_pylist(), dtype=np.float64)
         low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
         counts, edges = np.histogram(values, bins=BINS, range=(low, high))
         found |= {"edges": [round(float(edge), 6) for edge in edges], "counts": counts.tolist()}
     return found if recorded or "counts" in found else None
 
 
-def auc_rows(recorded: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Every area under a ROC curve in a nested record, by the name of what it judges."""
-    rows: list[dict[str, Any]] = []
-    for key, value in recorded.items():
-        label = f"{prefix} {key}".strip().replace("_", " ")
-        if isinstance(value, Mapping):
-            rows += auc_rows(value, label)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and "auc" in label.lower().split():
-            rows.append({"name": label, "auc": float(value)})
-    return rows
+JUDGES = {
+    "forest": "the filter: a random forest on embeddings",
+    "logistic_regression": "logistic regression on the same embeddings",
+    "syntax_tree_rule": "a rule over the syntax tree",
+    "comment_share_alone": "share of comments alone",
+    "length_alone": "length alone",
+    "shuffled_labels": "a forest taught shuffled labels (chance)",
+}
+"""Who judges quality, in words."""
+
+
+def agreement_rows(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How well each judge of quality agrees with the teacher, best first."""
+    rows = [
+        {
+            "judge": JUDGES.get(name, name.replace("_", " ")),
+            "is_filter": name == "forest",
+            "auc": figures["auc"],
+            "low": figures["auc_interval"][0],
+            "high": figures["auc_interval"][1],
+            "average_precision": figures["average_precision"],
+            "f1": figures["f1"],
+        }
+        for name, figures in recorded.items()
+    ]
+    return sorted(rows, key=lambda row: -row["auc"])
+
+
+def model(base: Artifact | None, tuned: Artifact | None) -> dict[str, Any] | None:
+    """How large the model is and how many tokens it has read."""
+    if base is None:
+        return None
+    steps = [facts(artifact) or {} for artifact in (base, tuned) if artifact is not None]
+    tokens = [found["tokens"] for found in steps if "tokens" in found]
+    shape = (base.manifest.get("config") or {}).get("model") or {}
+    return {"parameters": steps[0].get("parameters"), "tokens": sum(tokens) if tokens else None, "shape": shape}
 
 
 def pages(artifact: Artifact | None) -> dict[str, Any] | None:
@@ -163,15 +192,12 @@ def curve(artifact: Artifact) -> list[dict[str, Any]] | None:
     """Loss by step, thinned to a size that a chart can show; training and validation apart."""
     rows = _metrics(artifact)
     found: list[dict[str, Any]] = []
-    for series, keys in (
-        ("training", ("loss", "train_loss", "training_loss")),
-        ("validation", ("validation_loss", "val_loss")),
-    ):
-        points = []
-        for row in rows:
-            value = next((row[key] for key in keys if isinstance(row.get(key), (int, float))), None)
-            if value is not None and np.isfinite(value) and isinstance(row.get("step"), int):
-                points.append({"step": row["step"], "loss": round(float(value), 5), "series": series})
+    for series, key in (("training", "loss"), ("validation", "validation_loss")):
+        points = [
+            {"step": row["step"], "loss": round(float(row[key]), 5), "series": series}
+            for row in rows
+            if row.get(key) is not None and np.isfinite(row[key])
+        ]
         found += _thin(points)
     return found or None
 
@@ -188,7 +214,13 @@ def samples(artifact: Artifact | None, cap: int) -> list[dict[str, Any]]:
         ranked.append((seen[key], order, row))
         seen[key] += 1
     ranked.sort(key=lambda entry: (entry[0], entry[1]))
-    return [row for _, _, row in ranked[:cap]]
+    return [row | {"entry_point": entry_point(row["prompt"])} for _, _, row in ranked[:cap]]
+
+
+def entry_point(prompt: str) -> str:
+    """The function that a prompt asks for: the last one that it begins."""
+    names = re.findall(r"^(?:async )?def (\w+)", prompt, flags=re.MULTILINE)
+    return names[-1] if names else ""
 
 
 def _one_per_task(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -225,13 +257,6 @@ def _table(artifact: Artifact | None, name: str) -> pa.Table | None:
 
 def _counts(table: pa.Table, column: str) -> dict[str, int]:
     return dict(sorted(Counter(table[column].to_pylist()).items(), key=lambda item: (-item[1], str(item[0]))))
-
-
-def _numbers(table: pa.Table | None, names: Sequence[str]) -> np.ndarray | None:
-    for name in names:
-        if table is not None and name in table.column_names:
-            return np.asarray(table[name].drop_null().to_pylist(), dtype=np.float64)
-    return None
 
 
 def _first_number(record: Mapping[str, Any], key: str) -> float | None:

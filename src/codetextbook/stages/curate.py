@@ -40,6 +40,7 @@ DOCUMENTS_PER_EMBEDDING_PART = 512
 ROWS_PER_PART = 2_000
 BORDERLINE = 20
 EXCERPT_CHARACTERS = 400
+TREES_OF_A_SHUFFLE = 50
 DIGITS = 6
 
 SCORE = pa.schema(
@@ -72,6 +73,8 @@ class Curate(Config):
     """Folds of the cross-validation, with each package wholly in one (ours)."""
     resamples: int = Field(default=200, ge=0, le=100_000)
     """Bootstrap draws behind each interval (ours)."""
+    shuffles: int = Field(default=10, ge=1, le=1_000)
+    """Times that the labels are shuffled for the control: one shuffle alone scatters by about 0.08 around its mean of 0.5 (ours)."""
     keep_share: float = Field(default=0.17, gt=0.0, le=1.0)
     """Share of the characters to keep, best first (paper §2.1: 6B of over 35B tokens)."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -120,7 +123,6 @@ def judges(
 
     folds, together = make_folds(good, groups, cfg.folds, cfg.seed)
     own = [facts(text) for text in texts]
-    shuffled = np.random.default_rng([cfg.seed, 1]).permutation(good)
 
     def small() -> RandomForestClassifier:
         return RandomForestClassifier(50, max_depth=3, class_weight="balanced", random_state=cfg.seed, n_jobs=workers)
@@ -135,8 +137,27 @@ def judges(
         "syntax_tree_rule": np.array([rule.weigh(fact).score if fact.parses else 0.0 for fact in own]),
         "comment_share_alone": out_of_fold(small, np.array([[fact.comment_share] for fact in own]), good, folds),
         "length_alone": out_of_fold(small, np.array([[len(text)] for text in texts]), good, folds),
-        "shuffled_labels": out_of_fold(partial(forest, cfg, workers), vectors, shuffled, folds),
     }
+
+
+def shuffled_labels(
+    vectors: np.ndarray, good: np.ndarray, groups: Sequence[str], cfg: Curate, workers: int
+) -> dict[str, Any]:
+    """The control: forests taught shuffled labels, held against the true ones: chance, if the folds leak nothing. Mean, 95 % range."""
+    from codetextbook.teacher.agreement import FIGURES, figures, make_folds, out_of_fold
+
+    folds, _ = make_folds(good, groups, cfg.folds, cfg.seed)
+    small = cfg.replace({"trees": min(cfg.trees, TREES_OF_A_SHUFFLE)})
+    draws = []
+    for number in range(cfg.shuffles):
+        shuffled = np.random.default_rng([cfg.seed, 1, number]).permutation(good)
+        draws.append(figures(good, out_of_fold(partial(forest, small, workers), vectors, shuffled, folds)))
+    result: dict[str, Any] = {}
+    for name, column in zip(FIGURES, np.array(draws).T, strict=True):
+        low, high = np.percentile(column, [2.5, 97.5])
+        result[name] = round(float(column.mean()), 4)
+        result[f"{name}_interval"] = [round(float(low), 4), round(float(high), 4)]
+    return result
 
 
 def kept_curve(quality: np.ndarray, characters: np.ndarray) -> list[dict[str, float | int]]:
@@ -186,7 +207,7 @@ def refuse_empty(quality: np.ndarray, threshold: float) -> None:
     )
 
 
-@stage(version=1)
+@stage(version=2)
 def curate(cfg: Curate, documents: Artifact, grades: Artifact, *, out: Writer, site: Site) -> None:
     """Embed, learn, judge, and write down what was kept and why the rest was not."""
     from threadpoolctl import threadpool_limits
@@ -272,7 +293,8 @@ def _learn(
             name: agreement(good, values, groups, resamples=cfg.resamples, seed=cfg.seed)
             for name, values in found.items()
             if isinstance(values, np.ndarray)
-        },
+        }
+        | {"shuffled_labels": shuffled_labels(vectors[taught], good, groups, cfg, workers)},
         "precision_recall": precision_recall(good, np.asarray(found["forest"])),
     }
 

@@ -16,6 +16,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 MIN_GROUPS_FOR_BOOTSTRAP = 10
 CURVE_POINTS = 25
+FIGURES = ("auc", "average_precision", "f1")
+"""What `figures` gives, in its order."""
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -69,7 +71,7 @@ def agreement(
     """
     draws = [figures(good[places], scores[places]) for places in _resample(good, groups, resamples, seed)]
     result: dict[str, Any] = {}
-    for column, (name, value) in enumerate(zip(("auc", "average_precision", "f1"), figures(good, scores), strict=True)):
+    for column, (name, value) in enumerate(zip(FIGURES, figures(good, scores), strict=True)):
         low, high = np.percentile([draw[column] for draw in draws], [2.5, 97.5]) if draws else (value, value)
         result[name] = round(float(value), 4)
         result[f"{name}_interval"] = [round(float(low), 4), round(float(high), 4)]

@@ -1,0 +1,167 @@
+"""What the report says in words and single figures: tiles, sentences, labels, and numbers as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WRITERS = {
+    "grammar": "by rule (the grammar), no language model",
+    "recorded": "a language model, recorded and shipped with the package",
+}
+"""How the writers of synthetic text are called; any other name is a teacher's."""
+
+
+BENCHMARKS = {"humaneval": "HumanEval", "heldout": "held-out families of exercises", "mbpp": "MBPP"}
+"""How benchmarks are called on the page; any other keeps its name."""
+
+
+def tiles(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> list[dict[str, str]]:
+    """The figures that a reader looks for first: a value, what it is, and what belongs beside it."""
+    found = []
+    flows = {row["step"]: row for row in facts["flow"]}
+    if "read" in flows and "curate" in flows:
+        read = flows["read"]
+        found.append(
+            _tile(
+                number(flows["curate"]["rows_kept"]),
+                "documents of real code kept",
+                f"of {number(read['rows_in'])} found",
+            )
+        )
+    if facts["pages"] and facts["exercises"]:
+        verified = facts["exercises"]["verified"] == facts["exercises"]["count"]
+        found.append(
+            _tile(number(facts["pages"]["count"]), "textbook pages", f"{number(facts['pages']['topics'])} topics")
+        )
+        note = (
+            "each passes its own tests"
+            if verified
+            else f"{number(facts['exercises']['verified'])} pass their own tests"
+        )
+        found.append(_tile(number(facts["exercises"]["count"]), "exercises", note))
+    if facts["contamination"]:
+        removed = sum(row["matches"] for row in facts["contamination"]["groups"] if row["removed"])
+        found.append(_tile(number(removed), "matches with benchmarks removed", "before any training"))
+    if facts["model"]:
+        read_tokens = facts["model"]["tokens"]
+        note = "" if read_tokens is None else f"{short(read_tokens)} tokens read"
+        found.append(_tile(short(facts["model"]["parameters"]), "parameters", note))
+    for row in score_rows(facts["scores"]):
+        if row["model"] == "best":
+            interval = f"{percent(row['low'])} to {percent(row['high'])} (95 %)"
+            found.append(_tile(percent(row["pass_at_1"]), f"pass@1, {benchmark_label(row['benchmark'])}", interval))
+    if seconds:
+        found.append(_tile(duration(sum(seconds.values())), "in all", "sum of the steps"))
+    return found
+
+
+def _tile(value: str, label: str, note: str) -> dict[str, str]:
+    return {"value": value, "label": label, "note": note}
+
+
+def in_words(facts: Mapping[str, Any]) -> list[str]:
+    """What was shown and what was not, in sentences."""
+    return [*filter_in_words(facts["quality"]), *scores_in_words(facts["scores"])]
+
+
+def filter_in_words(quality: Mapping[str, Any] | None) -> list[str]:
+    """Whether the filter learnt more than its baselines did."""
+    rows = quality["agreement"] if quality else []
+    own = next((row for row in rows if row["is_filter"]), None)
+    if own is None:
+        return []
+    others = [row for row in rows if not row["is_filter"]]
+    beaten = [f"{row['judge']} ({row['auc']:.2f})" for row in others if row["auc"] < own["auc"]]
+    better = [f"{row['judge']} ({row['auc']:.2f})" for row in others if row["auc"] >= own["auc"]]
+    lines = [
+        f"The filter agrees with the teacher at an AUC of {own['auc']:.2f} ({own['low']:.2f} to {own['high']:.2f}) "
+        "on packages it has not seen" + (f"; less well do {listed(beaten)}." if beaten else ".")
+    ]
+    if better:
+        lines.append(f"No less well does {listed(better)}: on these grades the filter does not show that it is needed.")
+    return lines
+
+
+def scores_in_words(scores: Mapping[str, Any] | None) -> list[str]:
+    """What finetuning did to each benchmark, by bits per byte and by problems solved."""
+    if not scores or not {"base", "best"} <= set(scores["models"]):
+        return []
+    lines = []
+    for benchmark, best in scores["models"]["best"].items():
+        base = scores["models"]["base"].get(benchmark)
+        if base is None:
+            continue
+        before, after = (percent(score["pass_at_k"].get("1")) for score in (base, best))
+        line = f"On {benchmark_label(benchmark)} finetuning moved pass@1 from {before} to {after}"
+        if base["bits_per_byte"] is not None and best["bits_per_byte"] is not None:
+            change = "down" if best["bits_per_byte"] < base["bits_per_byte"] else "up"
+            line += (
+                f" and took the bits that a byte of the reference solutions costs {change}, from {base['bits_per_byte']:.2f} "
+                f"to {best['bits_per_byte']:.2f}"
+            )
+        lines.append(f"{line}; {percent(best['syntax_valid'], 0)} of its completions parse.")
+    return lines
+
+
+def score_rows(scores: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """One row for each benchmark and model."""
+    if not scores:
+        return []
+    return [
+        {"model": model, "benchmark": benchmark, "pass_at_1": score["pass_at_k"].get("1", 0.0)} | score
+        for model, benchmarks in scores["models"].items()
+        for benchmark, score in benchmarks.items()
+    ]
+
+
+def benchmark_label(name: str) -> str:
+    """A benchmark's name as people write it."""
+    return BENCHMARKS.get(name, name)
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def short(value: float | None) -> str:
+    """A large count to two or three digits: 2.6M, 1.4B."""
+    if value is None:
+        return "not known"
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}" if value >= 100 * size else f"{value / size:.2g}{unit}"
+    return f"{value:g}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as per cent."""
+    return "not known" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def number(value: float | None) -> str:
+    """A count with thousands told apart; other numbers to four digits."""
+    if value is None:
+        return "not known"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds is None:
+        return "not known"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def writer_label(writer: str) -> str:
+    """Who wrote a synthetic text, said honestly."""
+    return WRITERS.get(writer, f"the teacher {writer}")
+
+
+def settings_text(config: Any) -> str:
+    """Settings as readable JSON."""
+    return json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
