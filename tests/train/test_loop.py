@@ -73,7 +73,7 @@ def test_two_runs_are_equal_to_the_bit_and_another_seed_is_not(tmp_path: Path) -
     assert [row["loss"] for row in other.metrics] != [row["loss"] for row in first.metrics]
 
 
-def _die_at(step: int, scratch: Path) -> None:
+def _die_at(step: int, scratch: Path, settings: Training) -> None:
     """Train with a checkpoint after every step, and die by SIGKILL in the middle of one."""
     loop.CHECKPOINT_SECONDS = loop.CHECKPOINT_SHARE = 0.0
     loop.CHECKPOINT_SHARE = 1e9
@@ -88,17 +88,19 @@ def _die_at(step: int, scratch: Path) -> None:
 
             checkpoint.save_file = half
 
-    run(scratch, visit=visit)
+    run(scratch, settings, visit=visit)
 
 
-def test_killed_at_any_step_even_while_saving_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole")
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_killed_at_any_step_even_while_saving_and_resumed_is_never_interrupted(tmp_path: Path, optimizer: str) -> None:
+    settings = SETTINGS.replace({"optimizer": optimizer})
+    whole = run(tmp_path / "whole", settings)
     for step in (1, 4, 9, 10, 17, 29):
-        child = multiprocessing.get_context("spawn").Process(target=_die_at, args=(step, tmp_path / "killed"))
+        child = multiprocessing.get_context("spawn").Process(target=_die_at, args=(step, tmp_path / "killed", settings))
         child.start()
         child.join()
         assert child.exitcode == -signal.SIGKILL
-    resumed = run(tmp_path / "killed")
+    resumed = run(tmp_path / "killed", settings)
     assert resumed.metrics == whole.metrics
     assert same_weights(resumed.model, whole.model)
 
@@ -132,8 +134,15 @@ def test_validation_is_measured_where_the_settings_say(tmp_path: Path) -> None:
     assert last["bits_per_byte"] == pytest.approx(last["validation_loss"] / np.log(2) / 2.0)
 
 
-def test_bf16_follows_fp32(tmp_path: Path) -> None:
-    plain = SETTINGS.replace({"dropout": 0.0})
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_what_can_be_learnt_is_learnt(tmp_path: Path, optimizer: str) -> None:
+    settings = SETTINGS.replace({"dropout": 0.0, "steps": 60, "learning_rate": 5e-3, "optimizer": optimizer})
+    assert run(tmp_path, settings).metrics[-1]["validation_loss"] < 0.5 * np.log(64)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_bf16_follows_fp32(tmp_path: Path, optimizer: str) -> None:
+    plain = SETTINGS.replace({"dropout": 0.0, "optimizer": optimizer})
     exact = run(tmp_path / "fp32", plain).metrics[-1]["validation_loss"]
     rounded = run(tmp_path / "bf16", plain.replace({"precision": "bf16"})).metrics[-1]["validation_loss"]
     assert rounded == pytest.approx(exact, abs=0.05)

@@ -1,5 +1,6 @@
-"""AdamW over fp32 master weights, and the copy of them that the passes compute in.
+"""The optimizer over fp32 master weights, and the copy of them that the passes compute in.
 
+AdamW for everything, as in the paper (§2.3), or Muon for the matrices inside the blocks and AdamW for the rest.
 Weights are cast once a step, not at each use as autocast does. In fp32 the masters are the model's own weights and nothing is copied.
 """
 
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor
 
 from codetextbook.model.phi import Phi
+from codetextbook.train.muon import Matrix, Muon
 from codetextbook.train.settings import Training
 
 
 class Masters:
-    """The fp32 weights, their gradients and AdamW's moments; `model` computes in `dtype`."""
+    """The fp32 weights, their gradients and the optimizer's moments; `model` computes in `dtype`."""
 
     def __init__(self, model: Phi, settings: Training, dtype: torch.dtype) -> None:
         self.model = model
@@ -26,8 +28,14 @@ class Masters:
             model.to(dtype)
         else:
             self.weights = list(model.parameters())
-        decayed = [w for name, w in zip(self._names, self.weights, strict=True) if _decays(name)]
-        plain = [w for name, w in zip(self._names, self.weights, strict=True) if not _decays(name)]
+        named = dict(zip(self._names, self.weights, strict=True))
+        self._muon: Muon | None = None
+        if settings.optimizer == "muon":
+            inside = {name: _rows(name, weight, model) for name, weight in named.items() if _inside_block(name)}
+            matrices = [Matrix(named.pop(name), rows) for name, rows in inside.items()]
+            self._muon = Muon(matrices, weight_decay=settings.weight_decay, dtype=dtype)
+        decayed = [weight for name, weight in named.items() if _decays(name)]
+        plain = [weight for name, weight in named.items() if not _decays(name)]
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         betas = (settings.beta1, settings.beta2)
         self._adamw = torch.optim.AdamW(
@@ -51,10 +59,13 @@ class Masters:
             for group in self._adamw.param_groups:
                 group["lr"] = rate
             self._adamw.step()
+            if self._muon is not None:
+                self._muon.step(rate)
             if self._apart:
                 with torch.no_grad():
                     torch._foreach_copy_(list(self.model.parameters()), list(self.weights))
-        self._adamw.zero_grad(set_to_none=True)
+        for weight in self.weights:
+            weight.grad = None
         return float(norm)
 
     def state(self) -> dict[str, Tensor]:
@@ -64,6 +75,8 @@ class Masters:
             tensors[f"weight/{name}"] = weight.detach()
             moments = self._adamw.state.get(weight, {})
             tensors |= {f"{key}/{name}": value for key, value in moments.items() if isinstance(value, Tensor)}
+            if self._muon is not None and weight in self._muon.momenta:
+                tensors[f"momentum/{name}"] = self._muon.momenta[weight]
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -71,6 +84,9 @@ class Masters:
         with torch.no_grad():
             for name, weight in zip(self._names, self.weights, strict=True):
                 weight.copy_(tensors[f"weight/{name}"])
+                if self._muon is not None and weight in self._muon.momenta:
+                    self._muon.momenta[weight].copy_(tensors[f"momentum/{name}"])
+                    continue
                 moments = {
                     key.split("/")[0]: value.clone()
                     for key, value in tensors.items()
@@ -89,3 +105,15 @@ class Masters:
 def _decays(name: str) -> bool:
     """Matrices decay; biases, norms and the embedding do not."""
     return name.endswith("weight") and "norm" not in name and not name.startswith("embed")
+
+
+def _inside_block(name: str) -> bool:
+    """The matrices of attention and MLP."""
+    return name.startswith("blocks") and _decays(name)
+
+
+def _rows(name: str, weight: Tensor, model: Phi) -> tuple[int, ...]:
+    """Rows of each matrix that this weight holds: q, k, v and fc1 lie in one."""
+    config = model.config
+    inward = (config.hidden, config.hidden, config.hidden, config.mlp)
+    return inward if ".inward." in name else (weight.shape[0],)

@@ -22,6 +22,8 @@ class Training(Config):
     """Sequences in one optimizer step: the global batch."""
     micro_batch_sequences: int = Field(default=32, ge=1)
     """Sequences that are in memory at once; gradients add up over them. Rounding differs with it, so it is part of the recipe."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`adamw` (paper §2.3); `muon`: Muon for the matrices inside the blocks, AdamW for the rest, for short runs (ours)."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1.0)
     """Peak learning rate (paper §2.3)."""
     warmup_steps: int = Field(default=50, ge=0)
