@@ -67,6 +67,8 @@ class TeacherSite(Config):
     """How the server calls the limit of an answer's tokens (OpenAI's reasoning models: `max_completion_tokens`)."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Fields added to every request, as in `{ reasoning_effort = "low" }`; part of every reply's key."""
+    poll_seconds: float = Field(default=30.0, gt=0)
+    """Seconds between two looks at a batch (a batch takes minutes to a day)."""
     json_schema: bool = True
     """Whether the server is asked to hold answers to a JSON schema; a server that refuses is asked without, by itself."""
 

@@ -66,6 +66,8 @@ class Endpoint(Protocol):
     def extra_body(self) -> Mapping[str, Any]: ...
     @property
     def json_schema(self) -> bool: ...
+    @property
+    def poll_seconds(self) -> float: ...
 
 
 class Connected(Protocol):
@@ -124,6 +126,28 @@ def prices_of(endpoint: Endpoint, name: str) -> Prices:
 
 
 def _backend(endpoint: Endpoint, name: str, prices: Prices, book: Journal) -> Backend:
+    if endpoint.kind == "local":
+        from codetextbook.teacher.local import LocalBackend
+        from codetextbook.teacher.weights import find
+
+        return LocalBackend(find(endpoint.weights or f"hub:{name}"), name, rows=endpoint.requests_in_flight)
+    if endpoint.kind == "vllm":
+        from codetextbook.teacher.vllm import VllmBackend
+
+        return VllmBackend(endpoint.weights.removeprefix("hub:") or name, name, in_flight=endpoint.requests_in_flight)
+    if endpoint.kind == "batch":
+        from codetextbook.teacher.batch import BatchBackend
+
+        return BatchBackend(
+            endpoint.base_url,
+            name,
+            book,
+            prices=prices,
+            api_key_env=endpoint.api_key_env,
+            extra=endpoint.extra_body,
+            tokens_field=endpoint.tokens_field,
+            poll_seconds=endpoint.poll_seconds,
+        )
     dialect = Dialect(endpoint.tokens_field, endpoint.extra_body, endpoint.json_schema)
     return OpenAIBackend(
         (endpoint.base_url, *endpoint.more_urls),

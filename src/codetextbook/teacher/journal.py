@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ class Asked(NamedTuple):
 class Journal:
     """The file of replies and reservations; opened by any number of processes.
 
-    `find` may be called from one thread while `together` runs in another; what changes the file is called within `together` only.
+    `find` and `query` belong to one thread, `together` may be called from any; what changes the file is called within `together` only.
 
     Raises:
         InputError: the file is no journal, or one of a later version.
@@ -134,6 +135,7 @@ class Journal:
                 raise
             raise InputError(f"this is no journal that can be used ({error})", where=str(path)) from None
         self._spent: Spent | None = None
+        self._one_at_a_time = threading.Lock()
         self.together([self._enter, self.bury_the_dead])
 
     def _open(self) -> sqlite3.Connection:
@@ -174,6 +176,10 @@ class Journal:
 
     def together(self, changes: list[Callable[[], Any]]) -> list[Any]:
         """Make several changes in one transaction, on disk when this returns; gives what each change returned."""
+        with self._one_at_a_time:
+            return self._together(changes)
+
+    def _together(self, changes: list[Callable[[], Any]]) -> list[Any]:
         self._base.execute("BEGIN IMMEDIATE")
         try:
             before = self._spent = self._sums(self._base)

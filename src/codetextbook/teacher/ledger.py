@@ -91,7 +91,8 @@ def take_in(journal: Journal, path: Path) -> Taken:
     """Take in the replies of an exported file. They cost nothing here: someone else paid.
 
     Raises:
-        InputError: a line is no reply; nothing of its thousand is taken in.
+        InputError: a line is no reply; nothing of its group is taken in.
+
     """
     new = total = 0
     group: list[Callable[[], Any]] = []
@@ -124,7 +125,8 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any], Reply]]:
 def verify(journal: Journal) -> list[Fault]:
     """Everything that is wrong: a damaged file, a key that is not its request's, sums that are not those of the rows.
 
-    A request sent with the site's `extra_body` has a key that covers it, which the row does not hold: such rows name it.
+    A request that was sent with the site's `extra_body` holds it as `extra`, since its key covers it.
+
     """
     faults = []
     try:
