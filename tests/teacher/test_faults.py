@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running
 from misbehaving import KEY
 
 from codetextbook.errors import TeacherError
@@ -29,6 +28,7 @@ from codetextbook.teacher import (
     ask_all,
     connect,
 )
+from conftest import Running
 
 PRICES = Prices(1.0, 2.0)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running
 from misbehaving import KEY
 from test_teacher import endpoint, question
 
@@ -23,6 +22,7 @@ from codetextbook.errors import InputError, TeacherError
 from codetextbook.teacher import Journal, Limits, Prices, Reply, ask_all, connect
 from codetextbook.teacher.journal import Room
 from codetextbook.teacher.ledger import stats, verify
+from conftest import Running
 
 HERE = Path(__file__).parent
 CLIENT = """

@@ -15,9 +15,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from codetextbook.errors import ConfigError, InputError
 from codetextbook.site import TeacherSite
-from codetextbook.teacher import Failure, Message, Reply, Request, ask_all, connect
+from codetextbook.teacher import Failure, Message, Reply, Request, ask_all, connect, yes_share
 from codetextbook.teacher import weights as weights_module
-from codetextbook.teacher.local import LocalModel, common_start, yes_share
+from codetextbook.teacher.local import LocalModel, common_start
 from codetextbook.teacher.weights import Weights, find
 
 transformers = pytest.importorskip("transformers")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running
 from misbehaving import ANSWER, KEY
 
 from codetextbook.errors import ConfigError, InputError, TeacherError
@@ -30,6 +29,7 @@ from codetextbook.teacher.ledger import export, stats, take_in, verify
 from codetextbook.teacher.openai import retry_after_seconds
 from codetextbook.teacher.prices import quote
 from codetextbook.teacher.protocol import Prices
+from conftest import Running
 
 
 def question(text: str, **changes: Any) -> Request:

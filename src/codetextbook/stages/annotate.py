@@ -35,11 +35,12 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect
+from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, ask_objects, connect, yes_share
 from codetextbook.teacher import rule as ast_rule
 
 DOCUMENTS_PER_PART = 200
 DOCUMENTS_PER_TASK = 25
+YES_NO = ("Yes", "No")
 REPAIR = 'That was not the JSON object asked for. Answer with {"reason": "<one sentence>", "score": <0 to 5>} and nothing else.'
 
 
@@ -64,6 +65,8 @@ class Annotate(Config):
     """The teacher's model; empty takes the site's. Named here it is part of the grades' identity."""
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     """The teacher's sampling temperature (ours: 0, the least spread)."""
+    answer: Literal["grade", "yes_no"] = "grade"
+    """`grade` asks for a reason and a number; `yes_no` reads the log-odds of one word: 5 x P(Yes), with no reason (for small models)."""
     max_reply_tokens: int = Field(default=200, ge=20)
     """Tokens that one grade may take (ours: a sentence and a number)."""
     max_rejected_share: float = Field(default=0.2, ge=0.0, le=1.0)
@@ -182,27 +185,54 @@ def parse_grade(text: str) -> tuple[float, str] | None:
     return None
 
 
+def yes_no_request(row: Mapping[str, Any], template: str, cfg: Annotate) -> Request:
+    """What the teacher is sent about one document when one word is wanted."""
+    text = template.format(code=row["text"][: cfg.shown_characters], mark=row["id"][:8])
+    return Request((Message("user", text),), max_tokens=1, answers=YES_NO)
+
+
 def by_teacher(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
     """Grades of a language model; a malformed reply gets one more try, then is rejected with its text."""
+    if cfg.answer == "yes_no":
+        return _by_odds(rows, teacher, cfg)
     template, rubric = _prompt()
     prompt_id = hashlib.sha256((template + rubric).encode()).hexdigest()[:16]
     requests = [request_for(row, template, rubric, cfg) for row in rows]
-    first = ask_all(teacher, requests)
-    again = [place for place, reply in enumerate(first) if isinstance(reply, Reply) and parse_grade(reply.text) is None]
-    second = dict(zip(again, ask_all(teacher, [_repair(requests[k], first[k]) for k in again]), strict=True))
     grades, rejected = [], []
-    for place, (row, reply) in enumerate(zip(rows, first, strict=True)):
-        last = second.get(place, reply)
-        if isinstance(last, Failure):
-            rejected.append(_rejected(row["id"], last.reason, last.detail, row["text"], row["source"]))
-            continue
-        dollars = last.dollars + (reply.dollars if place in second and isinstance(reply, Reply) else 0.0)
-        found = parse_grade(last.text)
-        if found is None:
-            rejected.append(_rejected(row["id"], "malformed_reply", last.text[:2_000], row["text"], row["source"]))
+    for row, answer in zip(rows, ask_objects(teacher, requests, parse_grade, repair=REPAIR), strict=True):
+        if answer.value is None:
+            assert answer.failure is not None
+            detail = answer.failure.detail[:2_000]
+            rejected.append(_rejected(row["id"], answer.failure.reason, detail, row["text"], row["source"]))
         else:
-            grades.append(_grade(row["id"], *found, prompt_id, last.model, dollars))
+            grades.append(_grade(row["id"], *answer.value, prompt_id, answer.model, answer.dollars))
     return Outcome(grades, rejected)
+
+
+def _by_odds(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
+    """Grades from the log-probabilities of Yes and No; no probability, no grade."""
+    template = _template("grade_yes_no.md")
+    prompt_id = hashlib.sha256(template.encode()).hexdigest()[:16]
+    replies = ask_all(teacher, [yes_no_request(row, template, cfg) for row in rows])
+    grades, rejected = [], []
+    for row, reply in zip(rows, replies, strict=True):
+        share = yes_share(reply.scores, *YES_NO) if isinstance(reply, Reply) else None
+        if isinstance(reply, Reply) and share is not None:
+            reason = f"P(Yes) = {share:.3f}"
+            grades.append(_grade(row["id"], round(5 * share, 4), reason, prompt_id, reply.model, reply.dollars))
+            continue
+        failure = reply if isinstance(reply, Failure) else Failure("no_log_probability", reply.text)
+        rejected.append(_rejected(row["id"], failure.reason, failure.detail[:2_000], row["text"], row["source"]))
+    return Outcome(grades, rejected)
+
+
+def example_request(cfg: Annotate) -> Request:
+    """What would be sent about one real file, this one's own source."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    row = {"id": document_id(text), "text": text}
+    if cfg.answer == "yes_no":
+        return yes_no_request(row, _template("grade_yes_no.md"), cfg)
+    return request_for(row, *_prompt(), cfg)
 
 
 @stage(version=1)
@@ -309,15 +339,13 @@ def _recorded_text(cfg: Annotate) -> tuple[str, str, dict[str, str]]:
     return text, cfg.grades, {"teacher": f"recorded: {Path(cfg.grades).name}", "prompt_id": ""}
 
 
+def _template(name: str) -> str:
+    return (resources.files("codetextbook") / "teacher" / "prompts" / name).read_text(encoding="utf-8")
+
+
 def _prompt() -> tuple[str, str]:
-    package = resources.files("codetextbook")
-    template = (package / "teacher" / "prompts" / "grade.md").read_text(encoding="utf-8")
-    return template, (package / "data" / "rubric.md").read_text(encoding="utf-8")
-
-
-def _repair(request: Request, reply: Reply | Failure) -> Request:
-    said = reply.text if isinstance(reply, Reply) else ""
-    return request.followed_by(Message("assistant", said), Message("user", REPAIR))
+    rubric = (resources.files("codetextbook") / "data" / "rubric.md").read_text(encoding="utf-8")
+    return _template("grade.md"), rubric
 
 
 def _grade(identity: str, score: float, reason: str, prompt_id: str, teacher: str, dollars: float) -> dict[str, Any]:

@@ -245,13 +245,24 @@ def _rows(
 
 def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> list[tuple[Row, Refusal | None]]:
     """Pages of a language model, not yet run."""
-    package = resources.files("codetextbook")
-    template = (package / "teacher" / "prompts" / "textbook.md").read_text(encoding="utf-8")
-    curriculum = tomllib.loads((package / "data" / "curriculum.toml").read_text(encoding="utf-8"))
+    template, curriculum = _prompt()
     given = [assignment(number, curriculum, cfg) for number in numbers]
     requests = [request_for(one, template, number, cfg) for one, number in zip(given, numbers, strict=True)]
     replies = ask_all(teacher, requests)
     return [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
+
+
+def example_request(cfg: Textbook) -> Request:
+    """What would be sent for the first page."""
+    template, curriculum = _prompt()
+    return request_for(assignment(0, curriculum, cfg), template, 0, cfg)
+
+
+def _prompt() -> tuple[str, dict[str, Any]]:
+    """The template, and what it is filled from."""
+    package = resources.files("codetextbook")
+    template = (package / "teacher" / "prompts" / "textbook.md").read_text(encoding="utf-8")
+    return template, tomllib.loads((package / "data" / "curriculum.toml").read_text(encoding="utf-8"))
 
 
 def _write(

@@ -1,13 +1,14 @@
 """The edge to language models that grade and write, and the stand-ins that cost nothing.
 
-`protocol` says what a teacher is. Backends make one attempt: `openai` at any compatible server (`wire` words it, `flow` says
-how many at once). `journalled` makes a teacher of a backend: `journal` keeps every paid reply and holds the budget, `prices`
-knows what it costs. `recorded` replays replies; `ask` asks many at once; `connect` makes all this from a site's settings.
-`rule` grades by counting `facts`, and is always labelled as a rule; `agreement` measures judges against grades; `pages` takes a
-page apart into code and what it should print.
+`protocol` says what a teacher is. Backends make one attempt: `openai` at any compatible server (`wire` words it, `flow` says how many
+at once), `batch` at its bulk work, `local` with weights on this machine (`weights` finds them, `slots` is their cache), `vllm` with its
+offline engine. `journalled` makes a teacher of a backend: `journal` keeps every paid reply and holds the budget (`ledger` tells, checks and
+carries it), `prices` knows what it costs. `recorded` replays replies; `ask` asks many at once; `connect` makes all this from a site's
+settings; `preview` shows what would be sent. `drills` asks for exercises; `pages` takes a page apart into code and what it should print.
+`rule` grades by counting `facts`, and is always labelled as a rule; `agreement` measures judges against grades.
 """
 
-from codetextbook.teacher.ask import Answer, ask_all, ask_objects
+from codetextbook.teacher.ask import Answer, ask_all, ask_objects, yes_share
 from codetextbook.teacher.connect import connect
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience, Progress
@@ -46,4 +47,5 @@ __all__ = [
     "ask_all",
     "ask_objects",
     "connect",
+    "yes_share",
 ]

@@ -8,7 +8,8 @@ kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from codetextbook.errors import TeacherError
@@ -94,3 +95,11 @@ def ask_objects(
 def _gone_on(request: Request, reply: Reply | Failure, repair: str) -> Request:
     said = reply.text if isinstance(reply, Reply) else ""
     return request.followed_by(Message("assistant", said), Message("user", repair))
+
+
+def yes_share(scores: Mapping[str, float], yes: str, no: str) -> float | None:
+    """Probability of one answer among two, from their log-probabilities; None where neither is known."""
+    if yes not in scores and no not in scores:
+        return None
+    odds = scores.get(yes, -30.0) - scores.get(no, -30.0)
+    return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, odds))))

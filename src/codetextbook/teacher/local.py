@@ -13,9 +13,8 @@ windows.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -332,11 +331,3 @@ def starts(tokens: Sequence[int], prefix: Prefix | None) -> bool:
 def fits(ready: Ready, places: int) -> bool:
     """Whether a prompt and its answer fit into a row."""
     return len(ready.tokens) + ready.request.max_tokens <= places
-
-
-def yes_share(scores: Mapping[str, float], yes: str, no: str) -> float | None:
-    """Probability of one answer among two, from their log-probabilities; None where neither is known."""
-    if yes not in scores and no not in scores:
-        return None
-    odds = scores.get(yes, -30.0) - scores.get(no, -30.0)
-    return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, odds))))
