@@ -42,7 +42,7 @@ class TeacherSite(Config):
     replies: str = ""
     """File of `recorded`: what `codetextbook journal export` wrote."""
     journal: str = ""
-    """File that keeps every reply; empty: `journal.sqlite3` in the workspace."""
+    """File that keeps every reply; empty: `store/journal.sqlite3` in the workspace."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never written anywhere."""
     requests_in_flight: int = Field(default=32, ge=1, le=10_000)

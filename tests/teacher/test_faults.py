@@ -96,7 +96,7 @@ def test_every_request_ends_and_the_journal_counts_what_the_server_bills(
     texts = [*FAULTS, *(f"good {k}" for k in range(30))]
     asked: list[dict[str, int]] = []
     for _ in range(2):
-        teacher = teacher_of(tmp_path, server, timeout=0.5)
+        teacher = teacher_of(tmp_path, server, timeout=3.0)
         replies = ask_all(teacher, [question(text) for text in texts])
         teacher.close()
         for text, reply in zip(texts, replies, strict=True):
