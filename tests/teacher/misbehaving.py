@@ -30,6 +30,8 @@ class Misbehaving:
         self.keys: list[str] = []
         self.now = self.most = 0
         self.count_file, self.delay_seconds = count_file, delay_seconds
+        self.answer = ""
+        """What every good answer says; empty: the question again."""
 
     async def serve(self, port: int = 0) -> asyncio.Server:
         return await asyncio.start_server(self._connection, "127.0.0.1", port, limit=2**24)
@@ -105,7 +107,7 @@ class Misbehaving:
         elif fault.isdigit():
             self._refuse(fault, writer)
         else:
-            writer.write(_head(200, len(good)) + good)
+            writer.write((_head(200, len(good)) + good) * (2 if fault == "twice" else 1))
         return True
 
     def _refuse(self, fault: str, writer: asyncio.StreamWriter) -> None:
@@ -122,7 +124,7 @@ class Misbehaving:
 
     def _good(self, fault: str, text: str, body: dict[str, Any]) -> dict[str, Any]:
         """An answer in the protocol's words, bent as the fault says."""
-        said = "re: " + text if fault != "long" else "x" * LONG
+        said = self.answer or "re: " + text if fault != "long" else "x" * LONG
         if "response_format" in body:
             said = ANSWER
         choice: dict[str, Any] = {

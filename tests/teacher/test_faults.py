@@ -86,6 +86,8 @@ FAULTS = {
     "[500] [reset-mid-body] [429] z": "re",
     "plain": "re",
     "[no-usage] aa": "re",
+    "[twice] ab": "re",
+    "[twice] ac": "re",
 }
 
 
@@ -206,6 +208,15 @@ def test_a_server_without_schemas_is_asked_without_and_one_with_them_is_held_to_
     assert isinstance(free, Reply) and free.text == "re: [no-schema] b"
     assert ["response_format" in body for body in server.bodies] == [True, True, False]
     assert counted(tmp_path) == 2
+
+
+def test_an_answer_sent_twice_is_no_answer_to_the_next_question(server: Running, tmp_path: Path) -> None:
+    teacher = teacher_of(tmp_path, server, in_flight=1)
+    texts = [f"[twice] {k}" for k in range(30)]
+    replies = ask_all(teacher, [question(text) for text in texts])
+    teacher.close()
+    assert [reply.text for reply in replies if isinstance(reply, Reply)] == [f"re: {text}" for text in texts]
+    assert counted(tmp_path) == server.billed.total()
 
 
 def test_a_key_in_the_address_is_refused() -> None:

@@ -107,13 +107,14 @@ def test_two_processes_share_a_journal_and_ask_nothing_twice(tmp_path: Path) -> 
     assert set(billed.values()) == {1} and len(billed) == 120
 
 
-def test_the_budget_is_never_passed_and_used_nearly_up(server: Running, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flight", [64, 512])
+def test_the_budget_is_never_passed_and_used_nearly_up(server: Running, tmp_path: Path, flight: int) -> None:
     one = question(f"{0:0100}")
     most = Prices(1.0, 2.0).dollars(one.most_input_tokens, 20)
     limit = 6 * most
-    teacher = connect(endpoint(server, dollars_limit=limit, requests_in_flight=64), tmp_path / "j.sqlite3")
+    teacher = connect(endpoint(server, dollars_limit=limit, requests_in_flight=flight), tmp_path / "j.sqlite3")
     with pytest.raises(TeacherError, match="budget is spent") as caught:
-        ask_all(teacher, [question(f"{k:0100}") for k in range(500)])
+        ask_all(teacher, [question(f"{k:0100}") for k in range(600)])
     assert caught.value.hint and "dollars_limit" in caught.value.where
     teacher.close()
     journal = Journal(tmp_path / "j.sqlite3")

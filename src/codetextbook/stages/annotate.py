@@ -35,7 +35,19 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, ask_objects, connect, yes_share
+from codetextbook.teacher import (
+    Connected,
+    Failure,
+    Message,
+    Reply,
+    Request,
+    Teacher,
+    ask_ahead,
+    ask_all,
+    ask_objects,
+    connect,
+    yes_share,
+)
 from codetextbook.teacher import rule as ast_rule
 
 DOCUMENTS_PER_PART = 200
@@ -195,9 +207,8 @@ def by_teacher(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotat
     """Grades of a language model; a malformed reply gets one more try, then is rejected with its text."""
     if cfg.answer == "yes_no":
         return _by_odds(rows, teacher, cfg)
-    template, rubric = _prompt()
-    prompt_id = hashlib.sha256((template + rubric).encode()).hexdigest()[:16]
-    requests = [request_for(row, template, rubric, cfg) for row in rows]
+    prompt_id = hashlib.sha256("".join(_prompt()).encode()).hexdigest()[:16]
+    requests = _requests(rows, cfg)
     grades, rejected = [], []
     for row, answer in zip(rows, ask_objects(teacher, requests, parse_grade, repair=REPAIR), strict=True):
         if answer.value is None:
@@ -211,9 +222,8 @@ def by_teacher(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotat
 
 def _by_odds(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
     """Grades from the log-probabilities of Yes and No; no probability, no grade."""
-    template = _template("grade_yes_no.md")
-    prompt_id = hashlib.sha256(template.encode()).hexdigest()[:16]
-    replies = ask_all(teacher, [yes_no_request(row, template, cfg) for row in rows])
+    prompt_id = hashlib.sha256(_template("grade_yes_no.md").encode()).hexdigest()[:16]
+    replies = ask_all(teacher, _requests(rows, cfg))
     grades, rejected = [], []
     for row, reply in zip(rows, replies, strict=True):
         share = yes_share(reply.scores, *YES_NO) if isinstance(reply, Reply) else None
@@ -229,10 +239,16 @@ def _by_odds(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate)
 def example_request(cfg: Annotate) -> Request:
     """What would be sent about one real file, this one's own source."""
     text = Path(__file__).read_text(encoding="utf-8")
-    row = {"id": document_id(text), "text": text}
+    return _requests([{"id": document_id(text), "text": text}], cfg)[0]
+
+
+def _requests(rows: Iterable[Mapping[str, Any]], cfg: Annotate) -> list[Request]:
+    """What the teacher is sent about documents."""
     if cfg.answer == "yes_no":
-        return yes_no_request(row, _template("grade_yes_no.md"), cfg)
-    return request_for(row, *_prompt(), cfg)
+        template = _template("grade_yes_no.md")
+        return [yes_no_request(row, template, cfg) for row in rows]
+    template, rubric = _prompt()
+    return [request_for(row, template, rubric, cfg) for row in rows]
 
 
 @stage(version=1)
@@ -279,12 +295,15 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
         for identity, source, text in zip(*(table[name].to_pylist() for name in ("id", "source", "text")), strict=True)
     ]
     drawn = table.take(pa.array(sample(slim, cfg.sample_size, cfg.seed), pa.int64()))
+    parts = list(enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)))
     with contextlib.ExitStack() as stack:
         teacher = None
         if cfg.grader == "teacher":
             journal = out.folder.parent.parent / "journal.sqlite3"
             teacher = stack.enter_context(contextlib.closing(connect(site.teacher, journal, model=cfg.model)))
-        for index, part in enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)):
+            wanted = [part for index, part in parts if not out.has(f"grades-{index:05d}")]
+            _ask_ahead(drawn, wanted, teacher, cfg, out)
+        for index, part in parts:
             if not out.has(f"grades-{index:05d}"):
                 rows = to_rows(drawn, part)
                 outcome = _rule_in_parallel(rows, site) if teacher is None else by_teacher(rows, teacher, cfg)
@@ -292,6 +311,18 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
                 out.table("grades", index, to_table(outcome.grades, GRADE))
             out.progress(part.stop, drawn.num_rows, "documents")
     return drawn.num_rows
+
+
+def _ask_ahead(drawn: pa.Table, parts: Sequence[range], teacher: Connected, cfg: Annotate, out: Writer) -> None:
+    """Have every reply in the journal, whatever part it is for."""
+    total = sum(map(len, parts))
+    ask_ahead(
+        teacher,
+        (request for part in parts for request in _requests(to_rows(drawn, part), cfg)),
+        parse_grade,
+        repair=REPAIR if cfg.answer == "grade" else "",
+        watch=lambda done: out.progress(done, total, "replies", **teacher.facts()),
+    )
 
 
 def _rule_in_parallel(rows: list[dict[str, Any]], site: Site) -> Outcome:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib import resources
 from typing import Any, NamedTuple, Self
@@ -38,7 +38,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Request, Teacher, ask_all, connect, drills
+from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, drills
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
@@ -318,7 +318,11 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     done, seen = 0, set()
     engine = site.engine()
     limits = Limits(cpu_seconds=cfg.cpu_seconds)
-    with Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox:
+    missing = [batch for index, batch in enumerate(parts) if not out.has(f"exercises-{index:05d}")]
+    with (
+        _teacher(missing, cfg, out, site) as teacher,
+        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+    ):
         for index, batch in enumerate(parts):
             if out.has(f"exercises-{index:05d}"):
                 seen |= {likeness(row) for row in _part(out, index)}
@@ -327,7 +331,8 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
                 if batch.writer == "recorded":
                     rows = recorded[batch.rows.start : batch.rows.stop]
                 elif batch.writer == "teacher":
-                    rows, refused = _asked(batch.rows, cfg, out, site)
+                    assert teacher is not None
+                    rows, refused = asked(batch.rows, teacher, cfg)
                 else:
                     seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
                     write = partial(written, seed=seed, families=families[batch.writer], max_depth=cfg.max_depth)
@@ -349,17 +354,31 @@ def _part(out: Writer, index: int) -> list[Row]:
     return to_rows(pq.read_table(out.folder / f"exercises-{index:05d}.parquet", partitioning=None))
 
 
-def _asked(numbers: range, cfg: Exercises, out: Writer, site: Site) -> tuple[list[Row], list[Row]]:
-    """Exercises of a language model, not yet checked, and what of it is none."""
-    teacher = connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
-    with contextlib.closing(teacher):
-        return asked(numbers, teacher, cfg)
+@contextlib.contextmanager
+def _teacher(missing: Sequence[Batch], cfg: Exercises, out: Writer, site: Site) -> Iterator[Teacher | None]:
+    """The site's teacher, once all its exercises that are missing are in the journal; nobody where none is wanted."""
+    numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
+    if not numbers:
+        yield None
+        return
+    with contextlib.closing(
+        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
+    ) as one:
+        requests = (request for _, request in drawn(numbers, cfg))
+        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
+        yield one
+
+
+def drawn(numbers: Iterable[int], cfg: Exercises) -> Iterator[tuple[drills.Drill, Request]]:
+    """What the teacher's exercises are to be about, each with what is sent."""
+    for number in numbers:
+        drill = drills.assignment(number, _curriculum(), cfg.seed)
+        yield drill, drills.request_for(drill, number, temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
 
 
 def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> tuple[list[Row], list[Row]]:
     """Exercises of a teacher that nothing has checked yet, and the table `rejected` of replies that hold none."""
-    given = [drills.assignment(number, _curriculum(), cfg.seed) for number in numbers]
-    requests = [_request(drill, number, cfg) for drill, number in zip(given, numbers, strict=True)]
+    given, requests = zip(*drawn(numbers, cfg), strict=True)
     rows, refused = [], []
     for drill, reply, number in zip(given, ask_all(teacher, requests), numbers, strict=True):
         row, failure = drills.from_reply(drill, reply, number)
@@ -372,11 +391,7 @@ def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> tuple[lis
 
 def example_request(cfg: Exercises) -> Request:
     """What would be sent for the first exercise."""
-    return _request(drills.assignment(0, _curriculum(), cfg.seed), 0, cfg)
-
-
-def _request(drill: drills.Drill, number: int, cfg: Exercises) -> Request:
-    return drills.request_for(drill, number, temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
+    return next(drawn([0], cfg))[1]
 
 
 @cache

@@ -11,12 +11,13 @@ from running their code; a seeded sample of them is run again, and one wrong pag
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect
+from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
 Row = dict[str, Any]
@@ -215,12 +216,15 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     total = sum(len(batch.rows) for batch in parts)
     seen: set[str] = set()
     done = 0
-    with Sandbox(
-        workers=site.workers, limits=Limits(cpu_seconds=cfg.cpu_seconds), allow_unsafe=site.sandbox == "unsafe"
-    ) as sandbox:
+    limits = Limits(cpu_seconds=cfg.cpu_seconds)
+    missing = [batch for index, batch in enumerate(parts) if not out.has(f"pages-{index:05d}")]
+    with (
+        _teacher(missing, cfg, out, site) as teacher,
+        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+    ):
         for index, batch in enumerate(parts):
             if not out.has(f"pages-{index:05d}"):
-                rows = _rows(batch, recorded, cfg, out, site)
+                rows = _rows(batch, recorded, cfg, teacher)
                 _write(index, rows, cfg, seen, sandbox, out)
             seen.update(_ids(Artifact(out.folder).parts("pages")[index]))
             done += len(batch.rows)
@@ -230,32 +234,49 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
 
 
 def _rows(
-    batch: Batch, recorded: list[Row], cfg: Textbook, out: Writer, site: Site
+    batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher | None
 ) -> list[tuple[Row, Refusal | None]]:
     if batch.writer == "recorded":
         return [(row, None) for row in recorded[batch.rows.start : batch.rows.stop]]
     if batch.writer == "grammar":
         return [(row, None) for row in write_pages(len(batch.rows), cfg.seed, start=batch.rows.start)]
-    teacher = connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
-    try:
-        return asked(batch.rows, teacher, cfg)
-    finally:
-        teacher.close()
+    assert teacher is not None
+    return asked(batch.rows, teacher, cfg)
+
+
+@contextlib.contextmanager
+def _teacher(missing: Sequence[Batch], cfg: Textbook, out: Writer, site: Site) -> Iterator[Teacher | None]:
+    """The site's teacher, once all its pages that are missing are in the journal; nobody where none is wanted."""
+    numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
+    if not numbers:
+        yield None
+        return
+    with contextlib.closing(
+        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
+    ) as one:
+        requests = (request for _, request in assigned(numbers, cfg))
+        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
+        yield one
+
+
+def assigned(numbers: Iterable[int], cfg: Textbook) -> Iterator[tuple[Row, Request]]:
+    """What the teacher's pages are to be about, each with what is sent."""
+    template, curriculum = _prompt()
+    for number in numbers:
+        given = assignment(number, curriculum, cfg)
+        yield given, request_for(given, template, number, cfg)
 
 
 def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> list[tuple[Row, Refusal | None]]:
     """Pages of a language model, not yet run."""
-    template, curriculum = _prompt()
-    given = [assignment(number, curriculum, cfg) for number in numbers]
-    requests = [request_for(one, template, number, cfg) for one, number in zip(given, numbers, strict=True)]
+    given, requests = zip(*assigned(numbers, cfg), strict=True)
     replies = ask_all(teacher, requests)
     return [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
 
 
 def example_request(cfg: Textbook) -> Request:
     """What would be sent for the first page."""
-    template, curriculum = _prompt()
-    return request_for(assignment(0, curriculum, cfg), template, 0, cfg)
+    return next(assigned([0], cfg))[1]
 
 
 def _prompt() -> tuple[str, dict[str, Any]]:

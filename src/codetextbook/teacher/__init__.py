@@ -8,8 +8,8 @@ settings; `preview` shows what would be sent. `drills` asks for exercises; `page
 `rule` grades by counting `facts`, and is always labelled as a rule; `agreement` measures judges against grades.
 """
 
-from codetextbook.teacher.ask import Answer, ask_all, ask_objects, yes_share
-from codetextbook.teacher.connect import connect
+from codetextbook.teacher.ask import Answer, ask_ahead, ask_all, ask_objects, yes_share
+from codetextbook.teacher.connect import Connected, connect
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience, Progress
 from codetextbook.teacher.openai import OpenAIBackend
@@ -30,6 +30,7 @@ __all__ = [
     "Again",
     "Answer",
     "Backend",
+    "Connected",
     "Failure",
     "Journal",
     "Journalled",
@@ -44,6 +45,7 @@ __all__ = [
     "Request",
     "Teacher",
     "Unanswered",
+    "ask_ahead",
     "ask_all",
     "ask_objects",
     "connect",

@@ -7,7 +7,8 @@ server's costs nothing, but may be this request's own: six tries. An attempt tha
 more, and both count as spent.
 
 A request that is out of tries fails alone when others are answered. When several in a row end so, the server is gone and the
-work ends: a server that broke down must not reject a corpus.
+work ends: a server that broke down must not reject a corpus. A request that failed is not tried again by the same process: the next
+run does that.
 
 Writes of one moment are committed together, in a thread, while the next ones gather. Trade-off: a reservation counts a token
 for every byte, so what is reserved is several times what is spent; when it does not fit, the request waits for others to settle
@@ -82,6 +83,7 @@ class Journalled:
         self._backend, self._journal, self._prices, self._limits = backend, journal, prices, limits
         self._patience, self._extra = patience, extra
         self._asked: dict[str, asyncio.Task[Reply | Failure]] = {}
+        self._failures: dict[str, Failure] = {}
         self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(1, "journal")
@@ -106,6 +108,17 @@ class Journalled:
         """What this process has had so far."""
         return self._so_far._replace(seconds=time.monotonic() - self._begin if self._begin else 0.0)
 
+    def facts(self) -> dict[str, Any]:
+        """What a person who watches wants to know beside the count of answers."""
+        now = self.progress
+        of = f" of {self._limits.dollars:,.2f}" if self._limits.dollars else ""
+        return {
+            "tokens/s": round(now.tokens_per_second, 1),
+            "dollars": f"{now.dollars:,.4f}{of}",
+            "from the journal": now.kept,
+            "failed": now.failures,
+        }
+
     def close(self) -> None:
         """Close the journal."""
         self._writer.shutdown()
@@ -129,6 +142,8 @@ class Journalled:
             TeacherError: the budget does not allow it, or the teacher cannot answer.
         """
         key = request.key(self.model, self._extra)
+        if key in self._failures:
+            return self._failures[key]
         kept = self._journal.find(key)
         if kept is not None:
             return self._told(kept, kept=True)
@@ -163,7 +178,7 @@ class Journalled:
                 return await self._keep(number, key, request, outcome)
             if isinstance(outcome, Failure):
                 await self._commit(partial(self._journal.release, number))
-                return self._failed(outcome)
+                return self._failed(outcome, key)
             tries += not outcome.everyones
             billed += outcome.maybe_billed
             if billed >= self._patience.billed_tries or tries >= self._patience.tries or self._gave_up(outcome):
@@ -206,7 +221,7 @@ class Journalled:
                 where="[teacher] of site.toml",
                 hint="is the server up? run again: every answer so far is kept and not paid again",
             )
-        return self._failed(Failure(outcome.reason, outcome.detail))
+        return self._failed(Failure(outcome.reason, outcome.detail), key)
 
     def _told(self, reply: Reply, *, kept: bool = False) -> Reply | Failure:
         """A kept reply as its asker sees it; refusals and bodies without an answer are failures."""
@@ -223,7 +238,10 @@ class Journalled:
         reason = FAILED.get(reply.finish_reason)
         return reply if reason is None else self._failed(Failure(reason, reply.text))
 
-    def _failed(self, failure: Failure) -> Failure:
+    def _failed(self, failure: Failure, key: str = "") -> Failure:
+        """A failure, counted; under a key where the journal does not hold it."""
+        if key:
+            self._failures[key] = failure
         self._so_far = self._so_far._replace(failures=self._so_far.failures + 1)
         return failure
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from codetextbook.errors import InputError
 from codetextbook.teacher.protocol import FAILED, Failure, Reply, Request
@@ -53,6 +53,10 @@ class RecordedTeacher:
     def in_flight(self) -> int:
         """One: there is nothing to wait for."""
         return 1
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing is spent."""
+        return {}
 
     def close(self) -> None:
         """Nothing is open."""
