@@ -35,6 +35,14 @@ STAGE_VERBS = {
     "evaluate": "Sit the exams (paper §3).",
     "report": "Write report.html.",
 }
+KNOWN = {
+    "earlier": "earlier: rows and time are those of the newest artifact of the same stage in this workspace.",
+    "recipe's": "recipe's: measured on 2 cores without a GPU when the recipe was written; this machine may be faster or slower.",
+    "paper's": "paper's: on 8 A100 GPUs (paper §2.3: under 4 days, then 7 hours).",
+    "estimated": "estimated: from a sample of the very prompts, with an interval; what the journal holds already is not taken off.",
+    "unknown": "unknown (?): not known before this stage has run here once.",
+}
+"""What a plan's words mean."""
 EXIT_USER, EXIT_INTERRUPTED, EXIT_FAULTS = 1, 130, 3
 
 
@@ -124,14 +132,41 @@ def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "seconds", "artifact", box=None)
+    from codetextbook.panel import clock, rough
+
+    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "time", "known", box=None)
     for line in planned:
-        rows = [f"{value:,}" if value is not None else "" for value in (line.rows_in, line.rows_kept, line.tokens)]
-        seconds = f"{line.seconds:.0f}" if line.seconds is not None else ""
-        table.add_row(line.name, line.state, *rows, f"{line.dollars:.2f}", seconds, line.id)
-    Console().print(table)
-    if any(line.state != "done" and line.seconds is not None for line in planned):
-        click.echo("Rows and seconds of steps still to do are those of the newest artifact of the same stage here.")
+        rows = [f"{value:,}" if value is not None else "?" for value in (line.rows_in, line.rows_kept)]
+        table.add_row(
+            line.name,
+            line.state,
+            *rows,
+            _range(line.tokens, line.tokens_low, line.tokens_high, rough) if line.tokens is not None else "",
+            _range(line.dollars, line.dollars_low, line.dollars_high, lambda value: f"{value:,.2f}"),
+            _range(line.seconds, line.seconds_low, line.seconds_high, clock),
+            line.known,
+        )
+    dollars, seconds = ([getattr(line, name) for line in planned] for name in ("dollars", "seconds"))
+    table.add_row("all", "", "", "", "", _total(dollars, lambda value: f"{value:,.2f}"), _total(seconds, clock), "")
+    Console(width=max(Console().width, 120)).print(table)
+    for line in planned:
+        if line.note:
+            click.echo(f"{line.name}: {line.note}.")
+    seen = {line.known for line in planned}
+    for word, meaning in KNOWN.items():
+        if word in seen:
+            click.echo(meaning)
+
+
+def _range(value: float | None, low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    if value is None:
+        return "?"
+    return show(value) if low is None or high is None else f"{show(value)} ({show(low)} to {show(high)})"
+
+
+def _total(values: list[float | None], show: Callable[[float], str]) -> str:
+    """The sum of what is known, and whether there is more."""
+    return show(sum(value for value in values if value is not None)) + (" and ?" if None in values else "")
 
 
 def _stage_verb(name: str, text: str) -> None:

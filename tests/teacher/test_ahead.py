@@ -1,4 +1,4 @@
-"""A stage asks for all it wants at once, whatever its parts; nothing is asked twice, and what failed is not tried again by the same process."""
+"""A stage asks for all it wants at once, whatever its parts; nothing is asked twice; what failed is not tried again by the same process."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import re
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from codetextbook.config import Config
@@ -49,6 +51,8 @@ from codetextbook.teacher import (
     yes_share,
 )
 from codetextbook.teacher import rule as ast_rule
+from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.text.decode import decode_python
 
 DOCUMENTS_PER_PART = 200
 DOCUMENTS_PER_TASK = 25
@@ -240,6 +244,25 @@ def example_request(cfg: Annotate) -> Request:
     """What would be sent about one real file, this one's own source."""
     text = Path(__file__).read_text(encoding="utf-8")
     return _requests([{"id": document_id(text), "text": text}], cfg)[0]
+
+
+def asking(cfg: Annotate, documents: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the shipped grades with their reasons."""
+    if cfg.grader != "teacher":
+        return None
+    if documents is None:
+        files = sorted(Path(statistics.__file__).parent.glob("*.py"))
+        texts = [decode_python(files[place].read_bytes()).text for place in evenly(len(files))]
+        number, kind = cfg.sample_size, "files of this Python's standard library, since no documents are read yet"
+    else:
+        first = pq.read_table(documents.parts("documents")[0], columns=["text"], partitioning=None)["text"]
+        texts = [first[place].as_py() for place in evenly(len(first))]
+        number, kind = min(cfg.sample_size, documents.rows("documents")), "of the documents"
+    requests = _requests([{"id": document_id(text), "text": text} for text in texts], cfg)
+    shipped = [json.loads(line) for line in _recorded_text(Annotate())[0].splitlines()]
+    answers = [json.dumps({"reason": row["reason"], "score": row["score"]}) for row in shipped]
+    sizes = [len(answer) for answer in (answers if cfg.answer == "grade" else YES_NO)]
+    return Asking(cfg.model, number, requests, sizes, f"{len(requests)} {kind}, and the recorded grades")
 
 
 def _requests(rows: Iterable[Mapping[str, Any]], cfg: Annotate) -> list[Request]:

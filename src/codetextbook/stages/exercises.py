@@ -39,6 +39,7 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, drills
+from codetextbook.teacher.estimate import Asking, evenly
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
@@ -392,6 +393,16 @@ def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> tuple[lis
 def example_request(cfg: Exercises) -> Request:
     """What would be sent for the first exercise."""
     return next(drawn([0], cfg))[1]
+
+
+def asking(cfg: Exercises, *_: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded exercises with their tests."""
+    numbers = evenly(cfg.teacher_exercises)
+    rows = recorded_rows() if numbers else []
+    sizes = [len((row["prompt"] + row["solution"] + row["tests"]).encode()) for row in rows]
+    requests = [request for _, request in drawn(numbers, cfg)]
+    words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded exercises"
+    return Asking(cfg.model, cfg.teacher_exercises, requests, sizes, words) if numbers else None
 
 
 @cache

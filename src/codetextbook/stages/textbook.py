@@ -35,6 +35,7 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect
+from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
 Row = dict[str, Any]
@@ -277,6 +278,15 @@ def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> list[tuple
 def example_request(cfg: Textbook) -> Request:
     """What would be sent for the first page."""
     return next(assigned([0], cfg))[1]
+
+
+def asking(cfg: Textbook, *_: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded pages."""
+    numbers = evenly(cfg.teacher_pages)
+    sizes = [len(row["text"].encode()) for row in recorded_rows()] if numbers else []
+    requests = [request for _, request in assigned(numbers, cfg)]
+    words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded pages"
+    return Asking(cfg.model, cfg.teacher_pages, requests, sizes, words) if numbers else None
 
 
 def _prompt() -> tuple[str, dict[str, Any]]:

@@ -38,11 +38,7 @@ def quote(
     if own[0] is not None and own[1] is not None:
         return Quote(Prices(own[0], own[1]), "site.toml")
     host = urlsplit(base_url).hostname or ""
-    if file:
-        tables, hosts = _read(Path(file)), {}
-    else:
-        tables = tomllib.loads((resources.files("codetextbook.teacher") / "prices.toml").read_text(encoding="utf-8"))
-        hosts = VENDORS
+    tables, hosts = (_read(Path(file)), {}) if file else (_shipped(), VENDORS)
     for vendor, table in tables.items():
         price = table.get("models", {}).get(model)
         if price is not None and hosts.get(vendor, host) == host:
@@ -54,6 +50,19 @@ def quote(
         where="[teacher] of site.toml",
         hint="set dollars_per_million_input_tokens and dollars_per_million_output_tokens; 0 for a server of your own",
     )
+
+
+def list_price(model: str) -> Quote | None:
+    """What a model costs at its vendor's own address, by the shipped table: to tell what a plan would cost there, never to spend."""
+    for vendor, table in _shipped().items():
+        price = table["models"].get(model)
+        if price is not None:
+            return Quote(Prices(float(price["input"]), float(price["output"])), f"{vendor}, {table['as_of']}")
+    return None
+
+
+def _shipped() -> dict[str, Any]:
+    return tomllib.loads((resources.files("codetextbook.teacher") / "prices.toml").read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> dict[str, Any]:
