@@ -154,8 +154,10 @@ def _convert(file: Path, target: Path) -> None:
         ) from None
     import torch
 
-    where = {"gguf_file": file.name, "local_files_only": True}
+    where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **where)
+    if hasattr(transformers, "GgufConfig"):  # later versions keep the weights packed, and then cannot save them
+        where["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model = transformers.AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.bfloat16, **where)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
