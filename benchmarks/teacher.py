@@ -239,7 +239,7 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     outcome = Outcome("teacher", {}, versions=versions("aiohttp", "transformers", "torch"))
     rows: list[tuple[str, ...]] = []
-    network(outcome, rows, IN_FLIGHT * (3 if options.quick else 12))
+    network(outcome, rows, IN_FLIGHT * (3 if options.quick else 6))
     memory(outcome, rows, 3_000 if options.quick else 100_000)
     journal(outcome, rows, 20_000 if options.quick else 1_000_000)
     local(outcome, rows, small=options.quick)

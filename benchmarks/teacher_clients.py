@@ -35,6 +35,11 @@ class Tally:
 
     def __init__(self, requests: int) -> None:
         self.requests, self.answers, self.early_mb = requests, 0, 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Forget the time so far: a client's import is nobody's request."""
+        self.begin, self.used = time.monotonic(), time.process_time()
 
     def count(self, text: str | None) -> None:
         assert text
@@ -58,6 +63,7 @@ def ours(url: str, tally: Tally, flight: int) -> None:
     from codetextbook.site import TeacherSite
     from codetextbook.teacher import Message, Request, ask_ahead, connect
 
+    tally.start()
     free = {"dollars_per_million_input_tokens": 1.0, "dollars_per_million_output_tokens": 2.0, "dollars_limit": 1e6}
     with tempfile.TemporaryDirectory() as folder:
         teacher = connect(
@@ -70,6 +76,8 @@ def ours(url: str, tally: Tally, flight: int) -> None:
 
 def openai_sdk(url: str, tally: Tally, flight: int, **options: Any) -> None:
     from openai import AsyncOpenAI
+
+    tally.start()
 
     async def main() -> None:
         client = AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=120, **options)
@@ -90,6 +98,8 @@ def litellm(url: str, tally: Tally, flight: int) -> None:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     from litellm import acompletion
 
+    tally.start()
+
     async def ask(text: str) -> str | None:
         turn = [{"role": "user", "content": text}]
         said = await acompletion(
@@ -106,6 +116,7 @@ def distilabel(url: str, tally: Tally, flight: int) -> None:
 
     llm = OpenAILLM(model="m", base_url=url, api_key="none", generation_kwargs={"max_new_tokens": 200})  # type: ignore[arg-type]
     llm.load()
+    tally.start()
     for start in range(0, tally.requests, flight):
         numbers = range(start, min(start + flight, tally.requests))
         for said in llm.generate(inputs=[[{"role": "user", "content": prompt(number)}] for number in numbers]):
@@ -123,9 +134,12 @@ CLIENTS: dict[str, Callable[[str, Tally, int], None]] = {
 def main() -> None:
     name, url, requests, flight = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     tally = Tally(requests)
-    begin, used = time.monotonic(), time.process_time()
     CLIENTS[name](url, tally, flight)
-    found = {"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - used, "answers": tally.answers}
+    found = {
+        "seconds": time.monotonic() - tally.begin,
+        "cpu_seconds": time.process_time() - tally.used,
+        "answers": tally.answers,
+    }
     print(json.dumps(found | {"early_mb": tally.early_mb, "end_mb": memory_mb()}))
 
 

@@ -36,6 +36,9 @@ GONE = 8
 """Requests in a row that end without an answer, after which the server counts as gone."""
 LONGEST_WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.2
+GATHER_SECONDS = 0.01
+"""What is written within it is one commit; only where many are under way."""
+MANY = 16
 
 
 @dataclass(frozen=True)
@@ -309,6 +312,7 @@ class Journalled:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await asyncio.sleep(GATHER_SECONDS if len(self._asked) > MANY else 0)
                 group, self._waiting = self._waiting, []
                 changes = [change for change, _ in group]
                 try:
