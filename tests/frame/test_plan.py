@@ -93,8 +93,8 @@ def test_the_documents_themselves_are_the_sample_once_they_are_there(tiny_run: R
 
 def test_an_estimate_holds_the_mean_it_was_drawn_from_and_never_more_than_the_limit_of_an_answer() -> None:
     requests = [Request((Message("user", "x" * (1_000 + 10 * k)),), max_tokens=50) for k in range(100)]
-    found = estimate(Asking("m", 1_000, requests, [37] * 9, ""), Prices(1.0, 10.0), in_flight=10)
-    assert found.input_tokens.low < 1_000 * 1_495 / 3.7 < found.input_tokens.high
+    found = estimate(Asking("m", 1_000, requests, [32] * 9, ""), Prices(1.0, 10.0), in_flight=10)
+    assert found.input_tokens.low < 1_000 * 1_495 / 4.0 < found.input_tokens.high
     assert found.output_tokens.expected == pytest.approx(10_000)
     assert found.dollars.expected == pytest.approx(found.input_tokens.expected / 1e6 + 0.1)
     assert estimate(Asking("m", 10, requests, [10_000], ""), Prices(1, 1), 10).output_tokens.high == 500
