@@ -38,7 +38,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, drills
+from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, dollars_of, drills
 from codetextbook.teacher.estimate import Asking, evenly
 
 ROWS_PER_PART = 2_000
@@ -115,6 +115,14 @@ class Batch(NamedTuple):
     writer: str
     """`recorded`, `grammar`, `heldout` for the grammar's held-out families, or `teacher`."""
     rows: range
+
+
+class Drafts(NamedTuple):
+    """Exercises that nothing has checked yet, rows of the table `rejected` for replies that hold none, and what the teacher was paid."""
+
+    rows: list[Row]
+    refused: Sequence[Row] = ()
+    dollars: float = 0.0
 
 
 def recorded_rows() -> list[Row]:
@@ -328,18 +336,18 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
             if out.has(f"exercises-{index:05d}"):
                 seen |= {likeness(row) for row in _part(out, index)}
             else:
-                refused: list[Row] = []
                 if batch.writer == "recorded":
-                    rows = recorded[batch.rows.start : batch.rows.stop]
+                    drafts = Drafts(recorded[batch.rows.start : batch.rows.stop])
                 elif batch.writer == "teacher":
                     assert teacher is not None
-                    rows, refused = asked(batch.rows, teacher, cfg)
+                    drafts = asked(batch.rows, teacher, cfg)
+                    out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
                 else:
                     seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
                     write = partial(written, seed=seed, families=families[batch.writer], max_depth=cfg.max_depth)
                     tasks = [_shifted(piece, batch.rows) for piece in split(len(batch.rows), ROWS_PER_TASK)]
-                    rows = [row for task in engine.map(write, tasks) for row in task]
-                _write(index, rows, refused, cfg, seen, sandbox, out)
+                    drafts = Drafts([row for task in engine.map(write, tasks) for row in task])
+                _write(index, drafts, cfg, seen, sandbox, out)
             done += len(batch.rows)
             out.progress(done, total, "exercises")
     _tell(cfg, site, total, out)
@@ -377,17 +385,18 @@ def drawn(numbers: Iterable[int], cfg: Exercises) -> Iterator[tuple[drills.Drill
         yield drill, drills.request_for(drill, number, temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
 
 
-def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> tuple[list[Row], list[Row]]:
-    """Exercises of a teacher that nothing has checked yet, and the table `rejected` of replies that hold none."""
+def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> Drafts:
+    """Exercises of a language model."""
     given, requests = zip(*drawn(numbers, cfg), strict=True)
+    replies = ask_all(teacher, requests)
     rows, refused = [], []
-    for drill, reply, number in zip(given, ask_all(teacher, requests), numbers, strict=True):
+    for drill, reply, number in zip(given, replies, numbers, strict=True):
         row, failure = drills.from_reply(drill, reply, number)
         if failure is None:
             rows.append(row)
         else:
             refused.append(rejection(row, failure.reason, failure.detail[:2_000]))
-    return rows, refused
+    return Drafts(rows, refused, dollars_of(replies))
 
 
 def example_request(cfg: Exercises) -> Request:
@@ -415,18 +424,10 @@ def by_rule(row: Row) -> bool:
     return str(row["writer"]).startswith("grammar")
 
 
-def _write(
-    index: int,
-    rows: Sequence[Row],
-    refused_replies: Sequence[Row],
-    cfg: Exercises,
-    seen: set[str],
-    sandbox: Sandbox,
-    out: Writer,
-) -> None:
+def _write(index: int, drafts: Drafts, cfg: Exercises, seen: set[str], sandbox: Sandbox, out: Writer) -> None:
     """Check a part and write it; the kept rows last, since their being there says that the part is done."""
-    kept, rejected = sift(rows, cfg, seen)
-    rejected = [*refused_replies, *rejected]
+    kept, rejected = sift(drafts.rows, cfg, seen)
+    rejected = [*drafts.refused, *rejected]
     wanted = [row for row in kept if not by_rule(row) or audited(row, cfg)]
     refused = {row["id"]: why for row, why in zip(wanted, judged(wanted, sandbox), strict=True) if why is not None}
     lasting = []
@@ -465,6 +466,8 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
         )
     ours = [row for row in rows if by_rule(row)]
     num_audited = sum(audited(row, cfg) for row in ours)
+    bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
+    out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("writers", dict(Counter(row["writer"] for row in rows)))
     out.fact("splits", dict(Counter(row["split"] for row in rows)))
     out.fact("families", dict(Counter(row["family"].split("+")[0] for row in rows)))

@@ -34,7 +34,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect
+from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect, dollars_of
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
@@ -84,6 +84,13 @@ class Refusal(NamedTuple):
 
     reason: str
     detail: str
+
+
+class Drafts(NamedTuple):
+    """Pages that nothing has run yet, each with why it cannot be kept, if so; and what the teacher was paid for them."""
+
+    rows: list[tuple[Row, Refusal | None]]
+    dollars: float = 0.0
 
 
 def recorded_rows() -> list[Row]:
@@ -225,8 +232,10 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     ):
         for index, batch in enumerate(parts):
             if not out.has(f"pages-{index:05d}"):
-                rows = _rows(batch, recorded, cfg, teacher)
-                _write(index, rows, cfg, seen, sandbox, out)
+                drafts = _drafts(batch, recorded, cfg, teacher)
+                if batch.writer == "teacher":
+                    out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
+                _write(index, drafts.rows, cfg, seen, sandbox, out)
             seen.update(_ids(Artifact(out.folder).parts("pages")[index]))
             done += len(batch.rows)
             out.progress(done, total, "pages")
@@ -234,13 +243,11 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     out.flow(rows_in=total, unit="pages", kept="pages")
 
 
-def _rows(
-    batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher | None
-) -> list[tuple[Row, Refusal | None]]:
+def _drafts(batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher | None) -> Drafts:
     if batch.writer == "recorded":
-        return [(row, None) for row in recorded[batch.rows.start : batch.rows.stop]]
+        return Drafts([(row, None) for row in recorded[batch.rows.start : batch.rows.stop]])
     if batch.writer == "grammar":
-        return [(row, None) for row in write_pages(len(batch.rows), cfg.seed, start=batch.rows.start)]
+        return Drafts([(row, None) for row in write_pages(len(batch.rows), cfg.seed, start=batch.rows.start)])
     assert teacher is not None
     return asked(batch.rows, teacher, cfg)
 
@@ -268,11 +275,12 @@ def assigned(numbers: Iterable[int], cfg: Textbook) -> Iterator[tuple[Row, Reque
         yield given, request_for(given, template, number, cfg)
 
 
-def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> list[tuple[Row, Refusal | None]]:
+def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> Drafts:
     """Pages of a language model, not yet run."""
     given, requests = zip(*assigned(numbers, cfg), strict=True)
     replies = ask_all(teacher, requests)
-    return [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
+    rows = [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
+    return Drafts(rows, dollars_of(replies))
 
 
 def example_request(cfg: Textbook) -> Request:
@@ -352,6 +360,8 @@ def _tell(cfg: Textbook, total: int, site: Site, out: Writer) -> None:
             where="[textbook] max_rejected_share",
             hint=f"read the table `rejected` in {out.folder}",
         )
+    bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
+    out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("writers", dict(Counter(pages["writer"].to_pylist())))
     out.fact(
         "audited",

@@ -8,7 +8,7 @@ settings; `preview` shows what would be sent. `drills` asks for exercises; `page
 `rule` grades by counting `facts`, and is always labelled as a rule; `agreement` measures judges against grades.
 """
 
-from codetextbook.teacher.ask import Answer, ask_ahead, ask_all, ask_objects, yes_share
+from codetextbook.teacher.ask import Answer, ask_ahead, ask_all, ask_objects, dollars_of, yes_share
 from codetextbook.teacher.connect import Connected, connect
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience, Progress
@@ -49,5 +49,6 @@ __all__ = [
     "ask_all",
     "ask_objects",
     "connect",
+    "dollars_of",
     "yes_share",
 ]

@@ -135,6 +135,11 @@ def _workers(teacher: Teacher, requests: Iterable[Request]) -> int:
     return min(teacher.in_flight, len(requests)) if isinstance(requests, Sequence) else teacher.in_flight
 
 
+def dollars_of(replies: Iterable[Reply | Failure]) -> float:
+    """What replies cost when they were paid for."""
+    return sum(reply.dollars for reply in replies if isinstance(reply, Reply))
+
+
 def yes_share(scores: Mapping[str, float], yes: str, no: str) -> float | None:
     """Probability of one answer among two, from their log-probabilities; None where neither is known."""
     if yes not in scores and no not in scores:
