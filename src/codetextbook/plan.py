@@ -1,12 +1,14 @@
 """What a run will take, step by step, before anything runs: rows, tokens, dollars, time, and how each of them is known.
 
 A finished step has its own numbers. What a teacher would be asked is estimated from a sample of the very prompts (`teacher.estimate`).
-For the rest: the newest artifact of the same stage in this workspace; else the recipe's own numbers, kept when it was measured
-(`recipes/NAME.plan.json`), where the step's settings are those of the shipped recipe; else nothing, and that is said.
+For the rest: the newest artifact of the same stage in this workspace; else the recipe's own numbers, kept when it was measured, where the
+step's settings are still those that were measured; else nothing, and that is said. A shipped recipe's numbers are renewed by
+`codetextbook plan NAME --json > recipes/NAME.plan.json` after a run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from collections.abc import Mapping
@@ -14,8 +16,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, NamedTuple
 
+from codetextbook.config import canonical_json
 from codetextbook.errors import CodetextbookError
-from codetextbook.pipeline import phi1
 from codetextbook.recipe import SHIPPED, Recipe
 from codetextbook.site import Site, TeacherSite
 from codetextbook.stages.contract import Step
@@ -25,7 +27,14 @@ from codetextbook.teacher.estimate import Asking, estimate
 from codetextbook.teacher.prices import list_price
 from codetextbook.teacher.protocol import Prices
 
-MADE, EARLIER, EXPECTED, ESTIMATED, UNKNOWN = "measured", "earlier", "recipe's", "estimated", "unknown"
+MADE, EARLIER, EXPECTED, PAPERS, ESTIMATED, UNKNOWN = (
+    "measured",
+    "earlier",
+    "recipe's",
+    "paper's",
+    "estimated",
+    "unknown",
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class Planned:
     tokens_high: int | None = None
     seconds_low: float | None = None
     seconds_high: float | None = None
+    settings: str = ""
+    """Digest of the settings that are not a default."""
     note: str = ""
     """What an estimate was made from, or why there is none."""
 
@@ -61,7 +72,7 @@ class Planned:
 def plan(recipe: Recipe, site: Site, store: Store, steps: Mapping[str, Step]) -> list[Planned]:
     """A line for each step. Nothing runs, nobody is asked, nothing is spent."""
     earlier = {artifact.stage: artifact for artifact in store.artifacts()}
-    expected = _expected(recipe)
+    expected = _expected(recipe, steps)
     lines = []
     for step in steps.values():
         found = store.find(step.stage.name, step.id)
@@ -83,6 +94,7 @@ def _line(
     numbers = _numbers(known) if known else expected or {}
     begun = store.folder(step.stage.name, step.id).exists()
     tokens = numbers.get("tokens") if found or not known else None
+    kind = PAPERS if recipe.name == "phi1" else EXPECTED
     return Planned(
         name=step.name,
         id=step.id,
@@ -93,7 +105,8 @@ def _line(
         tokens=_tokens_to_train(step, recipe) or tokens,
         dollars=float(found.manifest["facts"].get("dollars", 0.0)) if found else 0.0,
         seconds=numbers.get("seconds"),
-        known=MADE if found else EARLIER if earlier else expected.get("known", EXPECTED) if expected else UNKNOWN,
+        known=MADE if found else EARLIER if earlier else kind if expected else UNKNOWN,
+        settings=settings_digest(step),
     )
 
 
@@ -110,14 +123,21 @@ def _tokens_to_train(step: Step, recipe: Recipe) -> int | None:
     return settings.steps * settings.batch_sequences * recipe.pretrain.model.context
 
 
-def _expected(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The shipped recipe's own numbers, of those steps whose settings are still its."""
+def settings_digest(step: Step) -> str:
+    """Digest of a step's settings that are not a default; a setting that is added later does not change it."""
+    said = step.config.model_dump(mode="json", exclude_defaults=True)
+    return hashlib.sha256(canonical_json({step.name: said}).encode()).hexdigest()[:16]
+
+
+def _expected(recipe: Recipe, steps: Mapping[str, Step]) -> dict[str, dict[str, Any]]:
+    """The shipped recipe's own numbers, of those steps whose settings are still those that were measured."""
     file = resources.files("codetextbook") / "recipes" / f"{recipe.name}.plan.json"
     if recipe.name not in SHIPPED or not file.is_file():
         return {}
-    ours, shipped = phi1(recipe)._asdict(), phi1(Recipe.load(recipe.name))._asdict()
-    rows = json.loads(file.read_text(encoding="utf-8"))
-    return {row["name"]: row for row in rows if ours[row["name"]].config == shipped[row["name"]].config}
+    rows = {row["name"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
+    return {
+        name: rows[name] for name, step in steps.items() if rows.get(name, {}).get("settings") == settings_digest(step)
+    }
 
 
 def _asking(step: Step, store: Store) -> Asking | None:
