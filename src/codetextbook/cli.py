@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from codetextbook.errors import CodetextbookError
 if TYPE_CHECKING:
     from codetextbook.run import Run
     from codetextbook.store import Artifact
+    from codetextbook.teacher import Journal
 
 STAGE_VERBS = {
     "read": "Read the sources of real code into documents (paper §2.1).",
@@ -33,6 +35,14 @@ STAGE_VERBS = {
     "evaluate": "Sit the exams (paper §3).",
     "report": "Write report.html.",
 }
+KNOWN = {
+    "earlier": "earlier: rows and time are those of the newest artifact of the same stage in this workspace.",
+    "recipe's": "recipe's: measured on 2 cores without a GPU when the recipe was written; this machine may be faster or slower.",
+    "paper's": "paper's: on 8 A100 GPUs (paper §2.3: under 4 days, then 7 hours).",
+    "estimated": "estimated: from a sample of the very prompts, with an interval; what the journal holds already is not taken off.",
+    "unknown": "unknown (?): not known before this stage has run here once.",
+}
+"""What a plan's words mean."""
 EXIT_USER, EXIT_INTERRUPTED, EXIT_FAULTS = 1, 130, 3
 
 
@@ -122,14 +132,41 @@ def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "seconds", "artifact", box=None)
+    from codetextbook.panel import clock, rough
+
+    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "time", "known", box=None)
     for line in planned:
-        rows = [f"{value:,}" if value is not None else "" for value in (line.rows_in, line.rows_kept, line.tokens)]
-        seconds = f"{line.seconds:.0f}" if line.seconds is not None else ""
-        table.add_row(line.name, line.state, *rows, f"{line.dollars:.2f}", seconds, line.id)
-    Console().print(table)
-    if any(line.state != "done" and line.seconds is not None for line in planned):
-        click.echo("Rows and seconds of steps still to do are those of the newest artifact of the same stage here.")
+        rows = [f"{value:,}" if value is not None else "?" for value in (line.rows_in, line.rows_kept)]
+        table.add_row(
+            line.name,
+            line.state,
+            *rows,
+            _range(line.tokens, line.tokens_low, line.tokens_high, rough) if line.tokens is not None else "",
+            _range(line.dollars, line.dollars_low, line.dollars_high, lambda value: f"{value:,.2f}"),
+            _range(line.seconds, line.seconds_low, line.seconds_high, clock),
+            line.known,
+        )
+    dollars, seconds = ([getattr(line, name) for line in planned] for name in ("dollars", "seconds"))
+    table.add_row("all", "", "", "", "", _total(dollars, lambda value: f"{value:,.2f}"), _total(seconds, clock), "")
+    Console(width=max(Console().width, 120)).print(table)
+    for line in planned:
+        if line.note:
+            click.echo(f"{line.name}: {line.note}.")
+    seen = {line.known for line in planned}
+    for word, meaning in KNOWN.items():
+        if word in seen:
+            click.echo(meaning)
+
+
+def _range(value: float | None, low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    if value is None:
+        return "?"
+    return show(value) if low is None or high is None else f"{show(value)} ({show(low)} to {show(high)})"
+
+
+def _total(values: list[float | None], show: Callable[[float], str]) -> str:
+    """The sum of what is known, and whether there is more."""
+    return show(sum(value for value in values if value is not None)) + (" and ?" if None in values else "")
 
 
 def _stage_verb(name: str, text: str) -> None:
@@ -201,7 +238,9 @@ def init(path: Path, extends: str) -> None:
 @main.command()
 @click.argument("stage")
 @click.argument("recipe", default="laptop")
-def explain(stage: str, recipe: str) -> None:
+@_recipe_options
+@click.option("--prompt", is_flag=True, help="Print exactly what a teacher would be sent, filled with a real example.")
+def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt: bool) -> None:
     """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
     import importlib
 
@@ -211,7 +250,7 @@ def explain(stage: str, recipe: str) -> None:
     from codetextbook.stages.contract import STAGES
 
     importlib.import_module("codetextbook.pipeline")  # registers every stage
-    loaded = Recipe.load(recipe)
+    loaded = Recipe.load(recipe).replace(dict(map(_change, changes)))
     if stage == "recipe":
         click.echo(loaded.dump())
         return
@@ -219,6 +258,15 @@ def explain(stage: str, recipe: str) -> None:
         raise ConfigError(f"no stage {stage!r}", hint=f"one of {', '.join(STAGES)}, or recipe")
     found = STAGES[stage]
     module = importlib.import_module(found.function.__module__)
+    if prompt:
+        from codetextbook.site import Site
+        from codetextbook.teacher.preview import preview
+
+        if not hasattr(module, "example_request"):
+            raise ConfigError(f"{stage} asks no teacher", hint="annotate, textbook or exercises")
+        settings = getattr(loaded, stage)
+        click.echo(preview(module.example_request(settings), Site.load(Path(work)).teacher, model=settings.model))
+        return
     click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
     click.echo((module.__doc__ or "").strip() + "\n")
     values = getattr(loaded, stage, None)
@@ -328,3 +376,86 @@ def store_gc(recipe: str, work: str, changes: tuple[str, ...], yes: bool) -> Non
     if doomed and not yes:
         click.confirm(f"remove {len(doomed)} artifacts that {opened.recipe.name!r} does not need?", abort=True)
     click.echo(f"freed {opened.store.collect(keep) / 1e6:.1f} MB")
+
+
+@main.group()
+def journal() -> None:
+    """Look after the replies that teachers were paid for."""
+
+
+_journal_work = click.option("--work", default="work", show_default=True, help="Workspace folder.")
+
+
+def _journal_file(work: str) -> Path:
+    from codetextbook.site import Site
+
+    return Path(Site.load(Path(work)).teacher.journal or Path(work) / "store" / "journal.sqlite3")
+
+
+def _open_journal(work: str) -> Journal:
+    from codetextbook.errors import InputError
+    from codetextbook.teacher import Journal
+
+    path = _journal_file(work)
+    if not path.exists():
+        hint = "it begins with the first question to a teacher"
+        raise InputError("there is no journal yet", where=str(path), hint=hint)
+    return Journal(path)
+
+
+@journal.command("stats")
+@_journal_work
+def journal_stats(work: str) -> None:
+    """Replies, tokens and dollars by model, and what may have been billed without an answer."""
+    from codetextbook.teacher.ledger import stats
+
+    with contextlib.closing(_open_journal(work)) as opened:
+        found = stats(opened)
+    for one in found.models:
+        ends = ", ".join(f"{reason} {number:,}" for reason, number in one.finish_reasons.items())
+        click.echo(
+            f"{one.model}: {one.replies:,} replies ({ends}), {one.input_tokens:,} tokens sent, "
+            f"{one.output_tokens:,} answered, ${one.dollars:.4f}"
+        )
+    lost = ", ".join(f"{reason} {number:,}" for reason, number in found.lost.items()) or "none"
+    click.echo(f"lost (counted as spent, ${found.spent.lost_dollars:.4f}): {lost}")
+    click.echo(f"under way: {found.spent.reserved_requests:,}; file: {found.num_bytes / 1e6:.1f} MB")
+
+
+@journal.command("export")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--model", default="", help="Only the replies of this model.")
+@_journal_work
+def journal_export(path: Path, model: str, work: str) -> None:
+    """Write every reply to PATH as JSON Lines; a teacher of kind `recorded` replays it."""
+    from codetextbook.teacher.ledger import export
+
+    with contextlib.closing(_open_journal(work)) as opened:
+        click.echo(f"{export(opened, path, model=model):,} replies in {path}")
+
+
+@journal.command("import")
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_journal_work
+def journal_import(path: Path, work: str) -> None:
+    """Take the replies of PATH in; they count as known, and cost nothing."""
+    from codetextbook.teacher import Journal
+    from codetextbook.teacher.ledger import take_in
+
+    with contextlib.closing(Journal(_journal_file(work))) as opened:
+        taken = take_in(opened, path)
+    click.echo(f"{taken.new:,} replies taken in, {taken.known:,} were known")
+
+
+@journal.command("verify")
+@_journal_work
+def journal_verify(work: str) -> None:
+    """Compute every key and sum again; ends with 3 where something does not match."""
+    from codetextbook.teacher.ledger import verify
+
+    with contextlib.closing(_open_journal(work)) as opened:
+        faults = verify(opened)
+    for fault in faults:
+        click.echo(f"{fault.key[:16]} {fault.what}".strip())
+    click.echo("every key and every sum is right" if not faults else f"{len(faults):,} faults")
+    sys.exit(EXIT_FAULTS if faults else 0)

@@ -22,6 +22,22 @@ def _facts(facts: dict[str, Any]) -> str:
     )
 
 
+def clock(seconds: float) -> str:
+    """A time as a person says it."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def rough(number: float) -> str:
+    """A large number to three digits."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
+
+
 def summary(artifact: Artifact) -> str:
     """A finished step in one line: rows in, kept, and the reasons of those that were not."""
     flow = artifact.manifest["flow"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from codetextbook.errors import ConfigError
 from codetextbook.pipeline import phi1, section5
+from codetextbook.plan import Planned, plan
 from codetextbook.recipe import Recipe
 from codetextbook.site import Site
 from codetextbook.stages.contract import Step, make
@@ -43,23 +43,6 @@ class Nobody:
     def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None: ...
 
     def finished(self, step: Step, artifact: Artifact, made: bool) -> None: ...
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One line of a plan. Numbers are None where nothing is known yet."""
-
-    name: str
-    id: str
-    state: str
-    """"done", "part done" or "to do"."""
-    rows_in: int | None
-    rows_kept: int | None
-    unit: str
-    tokens: int | None
-    dollars: float
-    seconds: float | None
-    """Measured, where the step is done; else of the newest artifact that this stage made in this workspace."""
 
 
 class Run:
@@ -136,28 +119,8 @@ class Run:
             log.write(json.dumps(entry) + "\n")
 
     def plan(self) -> list[Planned]:
-        """What each step is, what it has cost or is known to cost. Nothing runs."""
-        earlier = {artifact.stage: artifact for artifact in self.store.artifacts()}
-        return [self._planned(step, earlier.get(step.stage.name)) for step in self.steps.values()]
-
-    def _planned(self, step: Step, earlier: Artifact | None) -> Planned:
-        found = self.store.find(step.stage.name, step.id)
-        begun = self.store.folder(step.stage.name, step.id).exists()
-        state = "done" if found else "part done" if begun else "to do"
-        known = found or earlier
-        manifest: dict[str, Any] = known.manifest if known else {}
-        flow = manifest.get("flow", {})
-        return Planned(
-            name=step.name,
-            id=step.id,
-            state=state,
-            rows_in=flow.get("rows_in"),
-            rows_kept=flow.get("rows_kept"),
-            unit=flow.get("unit", ""),
-            tokens=manifest.get("facts", {}).get("tokens") if found else getattr(step.config, "tokens_planned", None),
-            dollars=float(manifest.get("facts", {}).get("dollars", 0.0)),
-            seconds=manifest.get("seconds"),
-        )
+        """What each step is, what it has cost or is known or estimated to cost. Nothing runs."""
+        return plan(self.recipe, self.site, self.store, self.steps)
 
 
 def _in_order(goal: Step) -> list[Step]:

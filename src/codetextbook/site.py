@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import ConfigError
@@ -27,26 +27,61 @@ def _cores() -> int:
 
 
 class TeacherSite(Config):
-    """An OpenAI-compatible endpoint."""
+    """Who grades and writes, and what it may cost."""
 
+    kind: Literal["openai", "batch", "local", "vllm", "recorded"] = "openai"
+    """`openai`: any compatible server. `batch`: its bulk work. `local`, `vllm`: weights on this machine. `recorded`: a file of replies."""
     base_url: str = "http://127.0.0.1:8000/v1"
     """Address of the server, up to and with `/v1`."""
+    more_urls: tuple[str, ...] = ()
+    """Further servers of the same model; a request goes to whichever has room, and to another when one fails."""
     model: str = ""
-    """Name of the model, as the server knows it."""
+    """Name of the model, as the server knows it; part of every reply's key. For `local`, any name for the weights."""
+    weights: str = ""
+    """Where `local` and `vllm` find weights: a folder, `hub:NAME`, or `package:NAME==VERSION`; empty takes `model` as a hub's name."""
+    replies: str = ""
+    """File of `recorded`: what `codetextbook journal export` wrote."""
+    journal: str = ""
+    """File that keeps every reply; empty: `store/journal.sqlite3` in the workspace."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never written anywhere."""
     requests_in_flight: int = Field(default=32, ge=1, le=10_000)
-    """Requests under way at once."""
+    """Requests under way at once, at each server; for `local`, sequences of one batch."""
     timeout_seconds: float = Field(default=120.0, gt=0)
-    """Seconds without an answer after which a request is tried again."""
+    """Seconds without an answer after which an attempt has failed."""
+    patience_seconds: float = Field(default=300.0, ge=0)
+    """Seconds without any answer to anybody after which a busy or unreachable server counts as gone (ours: a vLLM restart)."""
     dollars_limit: float = Field(default=0.0, ge=0)
     """Dollars that may be spent in all; a hard stop. 0 allows only models whose price is 0."""
     tokens_limit: int | None = Field(default=None, ge=0)
     """Tokens, sent and answered, that may be used in all; a hard stop. Unset: only dollars limit."""
+    requests_limit: int | None = Field(default=None, ge=0)
+    """Requests that may be made in all; a hard stop. Unset: only dollars limit."""
+    prices: str = ""
+    """A price file of yours, in the form of the shipped `teacher/prices.toml`; empty: the shipped, dated one."""
     dollars_per_million_input_tokens: float | None = Field(default=None, ge=0)
-    """Price of what is sent. Unknown (unset) refuses to spend."""
+    """Price of what is sent; goes before any table. A price that is not known refuses to spend."""
     dollars_per_million_output_tokens: float | None = Field(default=None, ge=0)
-    """Price of what is answered. Unknown (unset) refuses to spend."""
+    """Price of what is answered; goes before any table. A price that is not known refuses to spend."""
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """How the server calls the limit of an answer's tokens (OpenAI's reasoning models: `max_completion_tokens`)."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Fields added to every request, as in `{ reasoning_effort = "low" }`; part of every reply's key."""
+    poll_seconds: float = Field(default=30.0, gt=0)
+    """Seconds between two looks at a batch (a batch takes minutes to a day)."""
+    json_schema: bool = True
+    """Whether the server is asked to hold answers to a JSON schema; a server that refuses is asked without, by itself."""
+
+    @field_validator("base_url", "more_urls")
+    @classmethod
+    def _holds_no_key(cls, value: Any) -> Any:
+        if any(
+            "@" in url.split("/")[2:3][0]
+            for url in ([value] if isinstance(value, str) else value)
+            if url.count("/") > 1
+        ):
+            raise ValueError("an address holds no name and no password: put the key into an environment variable")
+        return value
 
 
 class Site(Config):

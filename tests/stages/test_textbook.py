@@ -115,7 +115,7 @@ def test_a_teachers_page_that_was_cut_off_or_forgets_its_words_is_not_kept() -> 
         keys[1]: Reply(full[1], 1, 1, 0.0, "length", "m"),
         keys[2]: Reply("other words", 1, 1, 0.0, "stop", "m"),
     }
-    rows = asked(range(4), RecordedTeacher("m", replies), cfg)
+    rows = asked(range(4), RecordedTeacher("m", replies), cfg).rows
     assert [refusal and refusal.reason for _, refusal in rows] == [None, "cut_off", "words_missing", "not_recorded"]
     assert rows[0][0]["writer"] == "m" and rows[0][0]["topic"] in curriculum["topics"]
     assert isinstance(replies.get(keys[3], Failure("", "")), Failure)

@@ -1,109 +1,48 @@
-"""The teacher's edge: nothing is paid twice, the budget holds, busy servers are asked again, keys are not told."""
+"""The teacher's edge: what is sent, what comes back, what it costs, and what is never spent."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
+import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from misbehaving import ANSWER, KEY
 
-from codetextbook.errors import InputError, TeacherError
+from codetextbook.errors import ConfigError, InputError, TeacherError
 from codetextbook.site import TeacherSite
 from codetextbook.teacher import (
     Failure,
     Journal,
     Message,
-    OpenAITeacher,
-    Prices,
     RecordedTeacher,
     Reply,
     Request,
     ask_all,
+    ask_objects,
     connect,
 )
+from codetextbook.teacher.flow import Lane, Lanes
+from codetextbook.teacher.ledger import export, stats, take_in, verify
 from codetextbook.teacher.openai import retry_after_seconds
-
-KEY = "key-that-nobody-may-see"
-
-
-class Server:
-    """A chat-completions server on loopback that answers as told, and counts."""
-
-    def __init__(self) -> None:
-        self.script: list[tuple[int, dict[str, str]]] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str] = []
-        self.now = self.most = 0
-        self.url = ""
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        assert self._up.wait(10)
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _run(self) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self.answer)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        self._loop.run_until_complete(site.start())
-        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        self.url = f"http://127.0.0.1:{port}/v1"
-        self._up.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        body = await request.json()
-        self.bodies.append(body)
-        self.keys.append(request.headers.get("Authorization", ""))
-        await asyncio.sleep(0.01)
-        self.now -= 1
-        if self.script:
-            status, headers = self.script.pop(0)
-            return web.json_response({"error": {"message": f"bad key {KEY}"}}, status=status, headers=headers)
-        choice = {"message": {"content": "re: " + body["messages"][-1]["content"]}, "finish_reason": "stop"}
-        return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    one = Server()
-    one.start()
-    yield one
-    one.stop()
+from codetextbook.teacher.prices import quote
+from codetextbook.teacher.protocol import Prices
+from conftest import Running
 
 
 def question(text: str, **changes: Any) -> Request:
-    return Request((Message("user", text),), max_tokens=20, **changes)
+    return Request((Message("user", text),), **({"max_tokens": 20} | changes))
 
 
-def endpoint(server: Server, **changes: Any) -> TeacherSite:
+def endpoint(server: Running, **changes: Any) -> TeacherSite:
     prices = {"dollars_per_million_input_tokens": 1.0, "dollars_per_million_output_tokens": 2.0}
     return TeacherSite(**({"base_url": server.url, "model": "m", "dollars_limit": 1.0} | prices | changes))
 
 
-def bare(server: Server, **changes: Any) -> OpenAITeacher:
-    return OpenAITeacher(server.url, "m", prices=Prices(1.0, 2.0), first_wait_seconds=0.001, **changes)
-
-
 def test_answers_come_in_order_with_their_price_and_never_more_at_once_than_allowed(
-    server: Server, tmp_path: Path
+    server: Running, tmp_path: Path
 ) -> None:
     teacher = connect(endpoint(server, requests_in_flight=3), tmp_path / "j.sqlite3")
     replies = ask_all(teacher, [question(str(k)) for k in range(12)])
@@ -114,103 +53,114 @@ def test_answers_come_in_order_with_their_price_and_never_more_at_once_than_allo
     teacher.close()
 
 
-def test_nothing_is_paid_twice_and_samples_are_told_apart(server: Server, tmp_path: Path) -> None:
+def test_nothing_is_paid_twice_and_what_changes_the_answer_is_told_apart(server: Running, tmp_path: Path) -> None:
     asked = [question("a"), question("a"), question("a", sample=1), question("a", temperature=0.5)]
+    asked += [
+        question("a", stop=("\n",)),
+        question("a", answers=("Yes", "No")),
+        question("a", schema={"type": "object"}),
+    ]
     for _ in range(2):
         teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
         ask_all(teacher, asked)
         teacher.close()
-    assert len(server.bodies) == 3
-    teacher = connect(endpoint(server), tmp_path / "j.sqlite3", model="another")
-    ask_all(teacher, asked[:1])
-    teacher.close()
-    assert [body["model"] for body in server.bodies] == ["m"] * 3 + ["another"]
-
-
-def test_the_budget_stops_before_it_is_passed_and_what_was_paid_is_kept(server: Server, tmp_path: Path) -> None:
-    one = question("x" * 100)
-    most = Prices(1.0, 2.0).dollars(one.most_input_tokens, 20)
-    teacher = connect(endpoint(server, dollars_limit=3 * most, requests_in_flight=8), tmp_path / "j.sqlite3")
-    with pytest.raises(TeacherError, match="budget is spent") as caught:
-        ask_all(teacher, [question(f"{k:0100}") for k in range(200)])
-    assert caught.value.hint
-    teacher.close()
+    assert len(server.bodies) == 6
+    for changes in ({"model": "another"}, {"extra_body": {"reasoning_effort": "low"}}):
+        teacher = connect(endpoint(server, **changes), tmp_path / "j.sqlite3")
+        ask_all(teacher, asked[:1])
+        teacher.close()
+    assert len(server.bodies) == 8 and server.bodies[-1]["reasoning_effort"] == "low"
     journal = Journal(tmp_path / "j.sqlite3")
-    spent = journal.spent()
-    assert 0 < spent.dollars <= 3 * most and spent.reserved_dollars == 0
-    assert spent.dollars == pytest.approx(len(server.bodies) * 20e-6)
+    assert verify(journal) == []
     journal.close()
 
 
-def test_a_limit_of_tokens_holds_where_the_price_is_zero(server: Server, tmp_path: Path) -> None:
-    free = endpoint(
-        server,
-        dollars_per_million_input_tokens=0.0,
-        dollars_per_million_output_tokens=0.0,
-        dollars_limit=0.0,
-        tokens_limit=60,
-    )
-    teacher = connect(free, tmp_path / "j.sqlite3")
-    ask_all(teacher, [question("a")])
-    with pytest.raises(TeacherError, match="budget"):
-        ask_all(teacher, [question("b" * 40)])
+def test_every_parameter_is_sent_in_the_protocols_words(server: Running, tmp_path: Path) -> None:
+    teacher = connect(endpoint(server, tokens_field="max_completion_tokens"), tmp_path / "j.sqlite3")
+    chat = question("a", sample=7, stop=("\n\n",), answers=("Yes", "No"), temperature=0.7)
+    (told,) = ask_all(teacher, [chat])
+    assert server.bodies[0] == {
+        "model": "m", "messages": [{"role": "user", "content": "a"}], "temperature": 0.7, "max_completion_tokens": 20,
+        "seed": 7, "stop": ["\n\n"], "logprobs": True, "top_logprobs": 20,
+    }  # fmt: skip
+    assert isinstance(told, Reply)
+    assert told.scores["Yes"] == pytest.approx(math.log(math.exp(-0.1) + math.exp(-3.0))) and told.scores["No"] == -2.5
+    (text,) = ask_all(teacher, [question("def f(", form="completion")])
+    assert server.bodies[1]["prompt"] == "def f(" and "messages" not in server.bodies[1]
+    assert isinstance(text, Reply) and text.text == "re: def f("
     teacher.close()
+
+
+def test_scores_are_kept_with_the_reply(server: Running, tmp_path: Path) -> None:
+    for _ in range(2):
+        teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
+        (told,) = ask_all(teacher, [question("a", answers=("Yes", "No"))])
+        teacher.close()
+        assert isinstance(told, Reply) and set(told.scores) == {"Yes", "No"}
     assert len(server.bodies) == 1
 
 
-def test_an_answer_that_never_came_counts_as_spent(server: Server, tmp_path: Path) -> None:
-    teacher = connect(endpoint(server, timeout_seconds=0.001), tmp_path / "j.sqlite3")
-    teacher._teacher._tries = 1  # type: ignore[attr-defined]
-    with pytest.raises(TeacherError, match="no answer"):
-        ask_all(teacher, [question("a")])
+def test_an_answer_without_the_object_gets_one_more_try_then_fails_with_its_text(
+    server: Running, tmp_path: Path
+) -> None:
+    def read(text: str) -> int | None:
+        try:
+            return int(json.loads(text)["score"])
+        except ValueError:
+            return None
+
+    teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
+    asked = [question("a", schema={"type": "object"}), question("b"), question("[refusal] c")]
+    good, bad, refused = ask_objects(teacher, asked, read, repair="Only JSON.")
     teacher.close()
-    journal = Journal(tmp_path / "j.sqlite3")
-    assert journal.spent().reserved_dollars > 0
-    journal.close()
-
-
-def test_a_server_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
-    site = TeacherSite(
-        base_url="http://127.0.0.1:9/v1", model="m", dollars_limit=1.0,
-        dollars_per_million_input_tokens=1.0, dollars_per_million_output_tokens=1.0,
-    )  # fmt: skip
-    teacher = connect(site, tmp_path / "j.sqlite3")
-    teacher._teacher._tries = 2  # type: ignore[attr-defined]
-    teacher._teacher._first_wait = 0.001  # type: ignore[attr-defined]
-    with pytest.raises(TeacherError, match="no answer"):
-        ask_all(teacher, [question("a")])
-    teacher.close()
-    journal = Journal(tmp_path / "j.sqlite3")
-    assert journal.spent() == (0.0, 0, 0.0, 0)
-    journal.close()
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_server_is_asked_again(server: Server, status: int) -> None:
-    server.script = [(status, {"Retry-After": "0"}), (status, {})]
-    (reply,) = ask_all(bare(server), [question("a")])
-    assert isinstance(reply, Reply) and reply.text == "re: a" and len(server.bodies) == 3
-
-
-def test_a_refused_request_is_its_own_failure(server: Server) -> None:
-    server.script = [(400, {})]
-    replies = ask_all(bare(server, in_flight=1), [question("a"), question("b")])
-    assert isinstance(replies[0], Failure) and replies[0].reason == "request_refused"
-    assert isinstance(replies[1], Reply)
-
-
-def test_a_refused_key_ends_the_work_and_is_not_told(server: Server) -> None:
-    server.script = [(401, {})]
-    with pytest.raises(TeacherError) as caught:
-        ask_all(bare(server, in_flight=1), [question("a"), question("b")])
-    assert "OPENAI_API_KEY" in str(caught.value) and KEY not in str(caught.value)
-    assert len(server.bodies) == 1
+    assert good.value == 3 and good.failure is None and good.dollars == pytest.approx(20e-6)
+    assert bad.failure == Failure("malformed_reply", "re: Only JSON.") and bad.dollars == pytest.approx(40e-6)
+    assert refused.failure is not None and refused.failure.reason == "refused"
+    repaired = server.bodies[-1]["messages"]
+    assert [one["role"] for one in repaired] == ["user", "assistant", "user"] and repaired[1]["content"] == "re: b"
+    assert json.loads(ANSWER)["score"] == 3
 
 
 def test_retry_after_is_read_in_both_its_forms() -> None:
     assert retry_after_seconds({"Retry-After": "2.5"}) == 2.5
     assert retry_after_seconds({"Retry-After": "Mon, 01 Jan 2001 00:00:00 GMT"}) == 0.0
     assert retry_after_seconds({"Retry-After": "soon"}) is None and retry_after_seconds({}) is None
+    assert retry_after_seconds({"Retry-After": "nan"}) is None
+
+
+def test_a_busy_lane_halves_once_a_round_and_opens_by_one_a_round() -> None:
+    lane = Lane("u", 64)
+    lane.did_well(2.0)
+    for _ in range(64):
+        lane.is_busy(100.0, None, 1.0)
+    assert lane.limit == 32
+    lane.is_busy(lane.paused_until + 3.0, None, 1.0)
+    assert lane.limit == 16
+    for _ in range(16):
+        lane.did_well(2.0)
+    assert 16.9 < lane.limit <= 17.0
+
+
+def test_those_who_wait_for_a_paused_lane_all_get_their_turn() -> None:
+    async def work() -> list[str]:
+        lanes = Lanes(["u", "v"], 2)
+        first = await lanes.take()
+        first.is_busy(asyncio.get_running_loop().time(), 0.05, 1.0)
+        lanes.give(first)
+        taken = []
+
+        async def one() -> None:
+            lane = await lanes.take()
+            taken.append(lane.url)
+            await asyncio.sleep(0.02)
+            lane.did_well(0.02)
+            lanes.give(lane)
+
+        await asyncio.gather(*(one() for _ in range(20)))
+        return taken
+
+    taken = asyncio.run(asyncio.wait_for(work(), 5))
+    assert len(taken) == 20 and taken[:2] == ["v", "v"] and "u" in taken
 
 
 @pytest.mark.parametrize(
@@ -220,20 +170,47 @@ def test_nothing_is_spent_blindly(changes: dict[str, Any], said: str, tmp_path: 
     values = {"model": "m", "dollars_per_million_input_tokens": 1.0, "dollars_per_million_output_tokens": 1.0}
     with pytest.raises(TeacherError, match=said):
         connect(TeacherSite(**(values | changes)), tmp_path / "j.sqlite3")
+    assert not (tmp_path / "j.sqlite3").exists()
 
 
-def test_what_was_paid_can_be_exported_and_replayed(server: Server, tmp_path: Path) -> None:
+def test_prices_come_from_the_site_then_a_file_of_the_users_then_the_dated_table(tmp_path: Path) -> None:
+    official, none = "https://api.openai.com/v1", (None, None)
+    shipped = quote("gpt-4o-mini", official, own=none)
+    assert shipped.prices == (0.15, 0.60) and "2025" in shipped.source
+    assert quote("gpt-4o-mini", official, own=none, batch=True).prices == Prices(0.075, 0.30)
+    assert quote("gpt-4o-mini", official, own=(9.0, 9.0)).prices == (9.0, 9.0)
+    with pytest.raises(TeacherError, match="not known"):
+        quote("gpt-4o-mini", "http://127.0.0.1:8000/v1", own=none)
+    mine = tmp_path / "prices.toml"
+    mine.write_text('[us]\nas_of = "today"\n[us.models]\nm = { input = 1, output = 2 }\n')
+    assert quote("m", "http://127.0.0.1:8000/v1", own=none, file=str(mine)).prices == (1.0, 2.0)
+    mine.write_text("not toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        quote("m", official, own=none, file=str(mine))
+
+
+def test_what_was_paid_can_be_carried_elsewhere_and_replayed(server: Running, tmp_path: Path) -> None:
     teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
-    paid = ask_all(teacher, [question("one\u2028line")])
+    asked = [question("one\u2028line\ud800"), question("[refusal] b"), question("c", answers=("Yes",))]
+    paid = ask_all(teacher, asked)
     teacher.close()
     journal = Journal(tmp_path / "j.sqlite3")
-    assert journal.export(tmp_path / "replies.jsonl") == 1
+    assert export(journal, tmp_path / "replies.jsonl") == 3 and export(journal, tmp_path / "none.jsonl", model="x") == 0
     journal.close()
-    replay = RecordedTeacher.read(tmp_path / "replies.jsonl", "m")
-    again = ask_all(replay, [question("one\u2028line"), question("unknown")])
-    assert isinstance(again[0], Reply) and isinstance(paid[0], Reply)
-    assert again[0].text == paid[0].text and again[0].dollars == 0
-    assert isinstance(again[1], Failure) and again[1].reason == "not_recorded"
+    replay = connect(
+        TeacherSite(kind="recorded", model="m", replies=str(tmp_path / "replies.jsonl")), tmp_path / "k.sqlite3"
+    )
+    again = ask_all(replay, [*asked, question("unknown")])
+    replay.close()
+    assert isinstance(again[0], Reply) and isinstance(paid[0], Reply) and isinstance(again[2], Reply)
+    assert again[0].text == paid[0].text and again[0].dollars == 0 and set(again[2].scores) == {"Yes"}
+    assert isinstance(again[1], Failure) and again[1] == paid[1]
+    assert isinstance(again[3], Failure) and again[3].reason == "not_recorded"
+    other = Journal(tmp_path / "other.sqlite3")
+    assert take_in(other, tmp_path / "replies.jsonl") == (3, 0) and take_in(other, tmp_path / "replies.jsonl") == (0, 3)
+    assert verify(other) == [] and stats(other).models[0].replies == 3 and other.spent().dollars == 0
     (tmp_path / "bad.jsonl").write_text("{}\n")
-    with pytest.raises(InputError, match="not a recorded reply"):
-        RecordedTeacher.read(tmp_path / "bad.jsonl", "m")
+    for read in (lambda path: take_in(other, path), lambda path: RecordedTeacher.read(path, "m")):
+        with pytest.raises(InputError, match="not a recorded reply"):
+            read(tmp_path / "bad.jsonl")
+    other.close()

@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import re
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from codetextbook.config import Config
@@ -35,11 +37,26 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect
+from codetextbook.teacher import (
+    Connected,
+    Failure,
+    Message,
+    Reply,
+    Request,
+    Teacher,
+    ask_ahead,
+    ask_all,
+    ask_objects,
+    connect,
+    yes_share,
+)
 from codetextbook.teacher import rule as ast_rule
+from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.text.decode import decode_python
 
 DOCUMENTS_PER_PART = 200
 DOCUMENTS_PER_TASK = 25
+YES_NO = ("Yes", "No")
 REPAIR = 'That was not the JSON object asked for. Answer with {"reason": "<one sentence>", "score": <0 to 5>} and nothing else.'
 
 
@@ -64,6 +81,8 @@ class Annotate(Config):
     """The teacher's model; empty takes the site's. Named here it is part of the grades' identity."""
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     """The teacher's sampling temperature (ours: 0, the least spread)."""
+    answer: Literal["grade", "yes_no"] = "grade"
+    """`grade` asks for a reason and a number; `yes_no` reads the log-odds of one word: 5 x P(Yes), with no reason (for small models)."""
     max_reply_tokens: int = Field(default=200, ge=20)
     """Tokens that one grade may take (ours: a sentence and a number)."""
     max_rejected_share: float = Field(default=0.2, ge=0.0, le=1.0)
@@ -182,27 +201,77 @@ def parse_grade(text: str) -> tuple[float, str] | None:
     return None
 
 
+def yes_no_request(row: Mapping[str, Any], template: str, cfg: Annotate) -> Request:
+    """What the teacher is sent about one document when one word is wanted."""
+    text = template.format(code=row["text"][: cfg.shown_characters], mark=row["id"][:8])
+    return Request((Message("user", text),), max_tokens=1, answers=YES_NO)
+
+
 def by_teacher(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
     """Grades of a language model; a malformed reply gets one more try, then is rejected with its text."""
-    template, rubric = _prompt()
-    prompt_id = hashlib.sha256((template + rubric).encode()).hexdigest()[:16]
-    requests = [request_for(row, template, rubric, cfg) for row in rows]
-    first = ask_all(teacher, requests)
-    again = [place for place, reply in enumerate(first) if isinstance(reply, Reply) and parse_grade(reply.text) is None]
-    second = dict(zip(again, ask_all(teacher, [_repair(requests[k], first[k]) for k in again]), strict=True))
+    if cfg.answer == "yes_no":
+        return _by_odds(rows, teacher, cfg)
+    prompt_id = hashlib.sha256("".join(_prompt()).encode()).hexdigest()[:16]
+    requests = _requests(rows, cfg)
     grades, rejected = [], []
-    for place, (row, reply) in enumerate(zip(rows, first, strict=True)):
-        last = second.get(place, reply)
-        if isinstance(last, Failure):
-            rejected.append(_rejected(row["id"], last.reason, last.detail, row["text"], row["source"]))
-            continue
-        dollars = last.dollars + (reply.dollars if place in second and isinstance(reply, Reply) else 0.0)
-        found = parse_grade(last.text)
-        if found is None:
-            rejected.append(_rejected(row["id"], "malformed_reply", last.text[:2_000], row["text"], row["source"]))
+    for row, answer in zip(rows, ask_objects(teacher, requests, parse_grade, repair=REPAIR), strict=True):
+        if answer.value is None:
+            assert answer.failure is not None
+            detail = answer.failure.detail[:2_000]
+            rejected.append(_rejected(row["id"], answer.failure.reason, detail, row["text"], row["source"]))
         else:
-            grades.append(_grade(row["id"], *found, prompt_id, last.model, dollars))
+            grades.append(_grade(row["id"], *answer.value, prompt_id, answer.model, answer.dollars))
     return Outcome(grades, rejected)
+
+
+def _by_odds(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
+    """Grades from the log-probabilities of Yes and No; no probability, no grade."""
+    prompt_id = hashlib.sha256(_template("grade_yes_no.md").encode()).hexdigest()[:16]
+    replies = ask_all(teacher, _requests(rows, cfg))
+    grades, rejected = [], []
+    for row, reply in zip(rows, replies, strict=True):
+        share = yes_share(reply.scores, *YES_NO) if isinstance(reply, Reply) else None
+        if isinstance(reply, Reply) and share is not None:
+            reason = f"P(Yes) = {share:.3f}"
+            grades.append(_grade(row["id"], round(5 * share, 4), reason, prompt_id, reply.model, reply.dollars))
+            continue
+        failure = reply if isinstance(reply, Failure) else Failure("no_log_probability", reply.text)
+        rejected.append(_rejected(row["id"], failure.reason, failure.detail[:2_000], row["text"], row["source"]))
+    return Outcome(grades, rejected)
+
+
+def example_request(cfg: Annotate) -> Request:
+    """What would be sent about one real file, this one's own source."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    return _requests([{"id": document_id(text), "text": text}], cfg)[0]
+
+
+def asking(cfg: Annotate, documents: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the shipped grades with their reasons."""
+    if cfg.grader != "teacher":
+        return None
+    if documents is None:
+        files = sorted(Path(statistics.__file__).parent.glob("*.py"))
+        texts = [decode_python(files[place].read_bytes()).text for place in evenly(len(files))]
+        number, kind = cfg.sample_size, "files of this Python's standard library, since no documents are read yet"
+    else:
+        first = pq.read_table(documents.parts("documents")[0], columns=["text"], partitioning=None)["text"]
+        texts = [first[place].as_py() for place in evenly(len(first))]
+        number, kind = min(cfg.sample_size, documents.rows("documents")), "of the documents"
+    requests = _requests([{"id": document_id(text), "text": text} for text in texts], cfg)
+    shipped = [json.loads(line) for line in _recorded_text(Annotate())[0].splitlines()]
+    answers = [json.dumps({"reason": row["reason"], "score": row["score"]}) for row in shipped]
+    sizes = [len(answer) for answer in (answers if cfg.answer == "grade" else YES_NO)]
+    return Asking(cfg.model, number, requests, sizes, f"{len(requests)} {kind}, and the recorded grades")
+
+
+def _requests(rows: Iterable[Mapping[str, Any]], cfg: Annotate) -> list[Request]:
+    """What the teacher is sent about documents."""
+    if cfg.answer == "yes_no":
+        template = _template("grade_yes_no.md")
+        return [yes_no_request(row, template, cfg) for row in rows]
+    template, rubric = _prompt()
+    return [request_for(row, template, rubric, cfg) for row in rows]
 
 
 @stage(version=1)
@@ -249,12 +318,15 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
         for identity, source, text in zip(*(table[name].to_pylist() for name in ("id", "source", "text")), strict=True)
     ]
     drawn = table.take(pa.array(sample(slim, cfg.sample_size, cfg.seed), pa.int64()))
+    parts = list(enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)))
     with contextlib.ExitStack() as stack:
         teacher = None
         if cfg.grader == "teacher":
             journal = out.folder.parent.parent / "journal.sqlite3"
             teacher = stack.enter_context(contextlib.closing(connect(site.teacher, journal, model=cfg.model)))
-        for index, part in enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)):
+            wanted = [part for index, part in parts if not out.has(f"grades-{index:05d}")]
+            _ask_ahead(drawn, wanted, teacher, cfg, out)
+        for index, part in parts:
             if not out.has(f"grades-{index:05d}"):
                 rows = to_rows(drawn, part)
                 outcome = _rule_in_parallel(rows, site) if teacher is None else by_teacher(rows, teacher, cfg)
@@ -262,6 +334,18 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
                 out.table("grades", index, to_table(outcome.grades, GRADE))
             out.progress(part.stop, drawn.num_rows, "documents")
     return drawn.num_rows
+
+
+def _ask_ahead(drawn: pa.Table, parts: Sequence[range], teacher: Connected, cfg: Annotate, out: Writer) -> None:
+    """Have every reply in the journal, whatever part it is for."""
+    total = sum(map(len, parts))
+    ask_ahead(
+        teacher,
+        (request for part in parts for request in _requests(to_rows(drawn, part), cfg)),
+        parse_grade,
+        repair=REPAIR if cfg.answer == "grade" else "",
+        watch=lambda done: out.progress(done, total, "replies", **teacher.facts()),
+    )
 
 
 def _rule_in_parallel(rows: list[dict[str, Any]], site: Site) -> Outcome:
@@ -309,15 +393,13 @@ def _recorded_text(cfg: Annotate) -> tuple[str, str, dict[str, str]]:
     return text, cfg.grades, {"teacher": f"recorded: {Path(cfg.grades).name}", "prompt_id": ""}
 
 
+def _template(name: str) -> str:
+    return (resources.files("codetextbook") / "teacher" / "prompts" / name).read_text(encoding="utf-8")
+
+
 def _prompt() -> tuple[str, str]:
-    package = resources.files("codetextbook")
-    template = (package / "teacher" / "prompts" / "grade.md").read_text(encoding="utf-8")
-    return template, (package / "data" / "rubric.md").read_text(encoding="utf-8")
-
-
-def _repair(request: Request, reply: Reply | Failure) -> Request:
-    said = reply.text if isinstance(reply, Reply) else ""
-    return request.followed_by(Message("assistant", said), Message("user", REPAIR))
+    rubric = (resources.files("codetextbook") / "data" / "rubric.md").read_text(encoding="utf-8")
+    return _template("grade.md"), rubric
 
 
 def _grade(identity: str, score: float, reason: str, prompt_id: str, teacher: str, dollars: float) -> dict[str, Any]:

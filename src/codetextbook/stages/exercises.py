@@ -1,25 +1,28 @@
 """Exercises: functions to complete, recorded and written by rule, each checked before it is kept (paper §2.2).
 
-The recorded set was written once, with care, by a large model and ships with the package; the grammar brings volume. The paper ran no code;
-we do. **How an exercise was verified depends on who wrote it.** Recorded ones are a stranger's programs: each must pass its tests in the
-sandbox, where a stub that returns None must fail them. The grammar's are our own programs, composed of reviewed primitives: they run their
-tests in this process while they are written (about 1,000 a second on one core of Zen 2), and a seeded sample is audited in the sandbox;
-one failing audit fails the stage. The facts tell how many were verified in which way.
+The recorded set was written once, with care, by a large model and ships with the package; the grammar brings volume. The paper
+ran no code; we do. **How an exercise was verified depends on who wrote it.** Recorded ones and a teacher's are a stranger's
+programs: each must pass its tests in the sandbox, where a stub that returns None must fail them. The grammar's are our own
+programs, composed of reviewed primitives: they run their tests in this process while they are written (about 1,000 a second on
+one core of Zen 2), and a seeded sample is audited in the sandbox; one failing audit fails the stage. The facts tell how many
+were verified in which way.
 
-Splits: `heldout` has only exercises all of whose families are held out; `train` and `validation` have none that holds such a family.
-A topic (a composition of primitives) is whole in one of the latter two. A recorded family follows the grammar's family that teaches the
-same (`SAME_AS`). Limits: a single exercise that means the same under another family's name is not seen; near-identical means equal but
-for the function's name, examples, imports, case and spacing.
+Splits: `heldout` has only exercises all of whose families are held out; `train` and `validation` have none that holds such a
+family. A topic (a composition of primitives) is whole in one of the latter two. A recorded family follows the grammar's family
+that teaches the same (`SAME_AS`). Limits: a single exercise that means the same under another family's name is not seen;
+near-identical means equal but for the function's name, examples, imports, case and spacing.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
+import tomllib
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
 from importlib import resources
 from typing import Any, NamedTuple, Self
 
@@ -35,6 +38,8 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
+from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, dollars_of, drills
+from codetextbook.teacher.estimate import Asking, evenly
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
@@ -70,6 +75,14 @@ class Exercises(Config):
     """Primitives that one program may compose."""
     recorded: bool = True
     """Whether the shipped, recorded exercises are taken in."""
+    teacher_exercises: int = Field(default=0, ge=0)
+    """Exercises that the site's teacher is asked for (paper §2.2: 879,500, by GPT-3.5); each is checked in the sandbox."""
+    model: str = ""
+    """The teacher's model; empty takes the site's. Named here it is part of the exercises' identity."""
+    temperature: float = Field(default=0.8, ge=0.0, le=2.0)
+    """The teacher's sampling temperature (ours)."""
+    max_reply_tokens: int = Field(default=1_000, ge=100)
+    """Tokens that one exercise with its tests may take (ours)."""
     imports: tuple[str, ...] = (
         "bisect", "collections", "datetime", "functools", "heapq", "itertools", "math", "operator", "re", "statistics", "string", "typing",
     )  # fmt: skip
@@ -100,8 +113,16 @@ class Batch(NamedTuple):
     """Where the rows of one part come from."""
 
     writer: str
-    """`recorded`, `grammar`, or `heldout` for the grammar's held-out families."""
+    """`recorded`, `grammar`, `heldout` for the grammar's held-out families, or `teacher`."""
     rows: range
+
+
+class Drafts(NamedTuple):
+    """Exercises that nothing has checked yet, rows of the table `rejected` for replies that hold none, and what the teacher was paid."""
+
+    rows: list[Row]
+    refused: Sequence[Row] = ()
+    dollars: float = 0.0
 
 
 def recorded_rows() -> list[Row]:
@@ -272,6 +293,7 @@ def batches(num_recorded: int, cfg: Exercises) -> list[Batch]:
     made = [Batch("recorded", part) for part in split(num_recorded, ROWS_PER_PART) if num_recorded]
     made += [Batch("grammar", part) for part in split(cfg.count, ROWS_PER_PART) if cfg.count]
     made += [Batch("heldout", part) for part in split(cfg.heldout, ROWS_PER_PART) if cfg.heldout]
+    made += [Batch("teacher", part) for part in split(cfg.teacher_exercises, ROWS_PER_PART) if cfg.teacher_exercises]
     return made or [Batch("recorded", range(0))]
 
 
@@ -305,19 +327,27 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     done, seen = 0, set()
     engine = site.engine()
     limits = Limits(cpu_seconds=cfg.cpu_seconds)
-    with Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox:
+    missing = [batch for index, batch in enumerate(parts) if not out.has(f"exercises-{index:05d}")]
+    with (
+        _teacher(missing, cfg, out, site) as teacher,
+        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+    ):
         for index, batch in enumerate(parts):
             if out.has(f"exercises-{index:05d}"):
                 seen |= {likeness(row) for row in _part(out, index)}
             else:
                 if batch.writer == "recorded":
-                    rows = recorded[batch.rows.start : batch.rows.stop]
+                    drafts = Drafts(recorded[batch.rows.start : batch.rows.stop])
+                elif batch.writer == "teacher":
+                    assert teacher is not None
+                    drafts = asked(batch.rows, teacher, cfg)
+                    out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
                 else:
                     seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
                     write = partial(written, seed=seed, families=families[batch.writer], max_depth=cfg.max_depth)
                     tasks = [_shifted(piece, batch.rows) for piece in split(len(batch.rows), ROWS_PER_TASK)]
-                    rows = [row for task in engine.map(write, tasks) for row in task]
-                _write(index, rows, cfg, seen, sandbox, out)
+                    drafts = Drafts([row for task in engine.map(write, tasks) for row in task])
+                _write(index, drafts, cfg, seen, sandbox, out)
             done += len(batch.rows)
             out.progress(done, total, "exercises")
     _tell(cfg, site, total, out)
@@ -333,17 +363,79 @@ def _part(out: Writer, index: int) -> list[Row]:
     return to_rows(pq.read_table(out.folder / f"exercises-{index:05d}.parquet", partitioning=None))
 
 
-def _write(index: int, rows: Sequence[Row], cfg: Exercises, seen: set[str], sandbox: Sandbox, out: Writer) -> None:
+@contextlib.contextmanager
+def _teacher(missing: Sequence[Batch], cfg: Exercises, out: Writer, site: Site) -> Iterator[Teacher | None]:
+    """The site's teacher, once all its exercises that are missing are in the journal; nobody where none is wanted."""
+    numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
+    if not numbers:
+        yield None
+        return
+    with contextlib.closing(
+        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
+    ) as one:
+        requests = (request for _, request in drawn(numbers, cfg))
+        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
+        yield one
+
+
+def drawn(numbers: Iterable[int], cfg: Exercises) -> Iterator[tuple[drills.Drill, Request]]:
+    """What the teacher's exercises are to be about, each with what is sent."""
+    for number in numbers:
+        drill = drills.assignment(number, _curriculum(), cfg.seed)
+        yield drill, drills.request_for(drill, number, temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
+
+
+def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> Drafts:
+    """Exercises of a language model."""
+    given, requests = zip(*drawn(numbers, cfg), strict=True)
+    replies = ask_all(teacher, requests)
+    rows, refused = [], []
+    for drill, reply, number in zip(given, replies, numbers, strict=True):
+        row, failure = drills.from_reply(drill, reply, number)
+        if failure is None:
+            rows.append(row)
+        else:
+            refused.append(rejection(row, failure.reason, failure.detail[:2_000]))
+    return Drafts(rows, refused, dollars_of(replies))
+
+
+def example_request(cfg: Exercises) -> Request:
+    """What would be sent for the first exercise."""
+    return next(drawn([0], cfg))[1]
+
+
+def asking(cfg: Exercises, *_: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded exercises with their tests."""
+    numbers = evenly(cfg.teacher_exercises)
+    rows = recorded_rows() if numbers else []
+    sizes = [len((row["prompt"] + row["solution"] + row["tests"]).encode()) for row in rows]
+    requests = [request for _, request in drawn(numbers, cfg)]
+    words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded exercises"
+    return Asking(cfg.model, cfg.teacher_exercises, requests, sizes, words) if numbers else None
+
+
+@cache
+def _curriculum() -> dict[str, Any]:
+    return tomllib.loads((resources.files("codetextbook.data") / "curriculum.toml").read_text(encoding="utf-8"))
+
+
+def by_rule(row: Row) -> bool:
+    """Whether the grammar wrote a row; what anybody else wrote is a stranger's program."""
+    return str(row["writer"]).startswith("grammar")
+
+
+def _write(index: int, drafts: Drafts, cfg: Exercises, seen: set[str], sandbox: Sandbox, out: Writer) -> None:
     """Check a part and write it; the kept rows last, since their being there says that the part is done."""
-    kept, rejected = sift(rows, cfg, seen)
-    wanted = [row for row in kept if row["writer"] == "recorded" or audited(row, cfg)]
+    kept, rejected = sift(drafts.rows, cfg, seen)
+    rejected = [*drafts.refused, *rejected]
+    wanted = [row for row in kept if not by_rule(row) or audited(row, cfg)]
     refused = {row["id"]: why for row, why in zip(wanted, judged(wanted, sandbox), strict=True) if why is not None}
     lasting = []
     for row in kept:
         why = refused.get(row["id"])
         if why is None:
             lasting.append({**row, "verified": True})
-        elif row["writer"] == "recorded":
+        elif not by_rule(row):
             rejected.append(rejection(row, *why))
             seen.discard(likeness(row))
         else:
@@ -372,13 +464,15 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
             where="[exercises] max_rejected_share",
             hint=f"fewer exercises, or {num_rejected / total:.2f} to accept it",
         )
-    by_rule = [row for row in rows if row["writer"] != "recorded"]
-    num_audited = sum(audited(row, cfg) for row in by_rule)
+    ours = [row for row in rows if by_rule(row)]
+    num_audited = sum(audited(row, cfg) for row in ours)
+    bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
+    out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("writers", dict(Counter(row["writer"] for row in rows)))
     out.fact("splits", dict(Counter(row["split"] for row in rows)))
     out.fact("families", dict(Counter(row["family"].split("+")[0] for row in rows)))
     out.fact("topics", len({row["topic"] for row in rows}))
-    ways = {"in_sandbox": len(rows) - len(by_rule) + num_audited, "in_process_only": len(by_rule) - num_audited}
+    ways = {"in_sandbox": len(rows) - len(ours) + num_audited, "in_process_only": len(ours) - num_audited}
     out.fact("verified", ways)
     out.fact("audited", num_audited)
     out.fact("sandbox", site.sandbox)

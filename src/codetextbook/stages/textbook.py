@@ -11,12 +11,13 @@ from running their code; a seeded sample of them is run again, and one wrong pag
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,8 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect
+from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect, dollars_of
+from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
 Row = dict[str, Any]
@@ -82,6 +84,13 @@ class Refusal(NamedTuple):
 
     reason: str
     detail: str
+
+
+class Drafts(NamedTuple):
+    """Pages that nothing has run yet, each with why it cannot be kept, if so; and what the teacher was paid for them."""
+
+    rows: list[tuple[Row, Refusal | None]]
+    dollars: float = 0.0
 
 
 def recorded_rows() -> list[Row]:
@@ -215,13 +224,18 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     total = sum(len(batch.rows) for batch in parts)
     seen: set[str] = set()
     done = 0
-    with Sandbox(
-        workers=site.workers, limits=Limits(cpu_seconds=cfg.cpu_seconds), allow_unsafe=site.sandbox == "unsafe"
-    ) as sandbox:
+    limits = Limits(cpu_seconds=cfg.cpu_seconds)
+    missing = [batch for index, batch in enumerate(parts) if not out.has(f"pages-{index:05d}")]
+    with (
+        _teacher(missing, cfg, out, site) as teacher,
+        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+    ):
         for index, batch in enumerate(parts):
             if not out.has(f"pages-{index:05d}"):
-                rows = _rows(batch, recorded, cfg, out, site)
-                _write(index, rows, cfg, seen, sandbox, out)
+                drafts = _drafts(batch, recorded, cfg, teacher)
+                if batch.writer == "teacher":
+                    out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
+                _write(index, drafts.rows, cfg, seen, sandbox, out)
             seen.update(_ids(Artifact(out.folder).parts("pages")[index]))
             done += len(batch.rows)
             out.progress(done, total, "pages")
@@ -229,29 +243,65 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     out.flow(rows_in=total, unit="pages", kept="pages")
 
 
-def _rows(
-    batch: Batch, recorded: list[Row], cfg: Textbook, out: Writer, site: Site
-) -> list[tuple[Row, Refusal | None]]:
+def _drafts(batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher | None) -> Drafts:
     if batch.writer == "recorded":
-        return [(row, None) for row in recorded[batch.rows.start : batch.rows.stop]]
+        return Drafts([(row, None) for row in recorded[batch.rows.start : batch.rows.stop]])
     if batch.writer == "grammar":
-        return [(row, None) for row in write_pages(len(batch.rows), cfg.seed, start=batch.rows.start)]
-    teacher = connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
-    try:
-        return asked(batch.rows, teacher, cfg)
-    finally:
-        teacher.close()
+        return Drafts([(row, None) for row in write_pages(len(batch.rows), cfg.seed, start=batch.rows.start)])
+    assert teacher is not None
+    return asked(batch.rows, teacher, cfg)
 
 
-def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> list[tuple[Row, Refusal | None]]:
+@contextlib.contextmanager
+def _teacher(missing: Sequence[Batch], cfg: Textbook, out: Writer, site: Site) -> Iterator[Teacher | None]:
+    """The site's teacher, once all its pages that are missing are in the journal; nobody where none is wanted."""
+    numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
+    if not numbers:
+        yield None
+        return
+    with contextlib.closing(
+        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
+    ) as one:
+        requests = (request for _, request in assigned(numbers, cfg))
+        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
+        yield one
+
+
+def assigned(numbers: Iterable[int], cfg: Textbook) -> Iterator[tuple[Row, Request]]:
+    """What the teacher's pages are to be about, each with what is sent."""
+    template, curriculum = _prompt()
+    for number in numbers:
+        given = assignment(number, curriculum, cfg)
+        yield given, request_for(given, template, number, cfg)
+
+
+def asked(numbers: Sequence[int], teacher: Teacher, cfg: Textbook) -> Drafts:
     """Pages of a language model, not yet run."""
+    given, requests = zip(*assigned(numbers, cfg), strict=True)
+    replies = ask_all(teacher, requests)
+    rows = [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
+    return Drafts(rows, dollars_of(replies))
+
+
+def example_request(cfg: Textbook) -> Request:
+    """What would be sent for the first page."""
+    return next(assigned([0], cfg))[1]
+
+
+def asking(cfg: Textbook, *_: Artifact | None) -> Asking | None:
+    """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded pages."""
+    numbers = evenly(cfg.teacher_pages)
+    sizes = [len(row["text"].encode()) for row in recorded_rows()] if numbers else []
+    requests = [request for _, request in assigned(numbers, cfg)]
+    words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded pages"
+    return Asking(cfg.model, cfg.teacher_pages, requests, sizes, words) if numbers else None
+
+
+def _prompt() -> tuple[str, dict[str, Any]]:
+    """The template, and what it is filled from."""
     package = resources.files("codetextbook")
     template = (package / "teacher" / "prompts" / "textbook.md").read_text(encoding="utf-8")
-    curriculum = tomllib.loads((package / "data" / "curriculum.toml").read_text(encoding="utf-8"))
-    given = [assignment(number, curriculum, cfg) for number in numbers]
-    requests = [request_for(one, template, number, cfg) for one, number in zip(given, numbers, strict=True)]
-    replies = ask_all(teacher, requests)
-    return [from_reply(one, reply, number) for one, reply, number in zip(given, replies, numbers, strict=True)]
+    return template, tomllib.loads((package / "data" / "curriculum.toml").read_text(encoding="utf-8"))
 
 
 def _write(
@@ -310,6 +360,8 @@ def _tell(cfg: Textbook, total: int, site: Site, out: Writer) -> None:
             where="[textbook] max_rejected_share",
             hint=f"read the table `rejected` in {out.folder}",
         )
+    bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
+    out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("writers", dict(Counter(pages["writer"].to_pylist())))
     out.fact(
         "audited",

@@ -1,8 +1,9 @@
-"""How well a judge of quality agrees with the teacher's grades: areas and F1 with their intervals, and predictions for unseen documents.
+"""How well a judge of quality agrees with the teacher's grades: areas and F1 with their intervals, and predictions for unseen
+documents.
 
-Documents of one package resemble each other, so folds and resamples are drawn by group where there are enough groups: a forest must judge
-packages that it has not seen, and the intervals are those of another draw of packages. Where there are too few groups, both fall back
-to single documents, and the result says so.
+Documents of one package resemble each other, so folds and resamples are drawn by group where there are enough groups: a forest
+must judge packages that it has not seen, and the intervals are those of another draw of packages. Where there are too few
+groups, both fall back to single documents, and the result says so.
 """
 
 from __future__ import annotations

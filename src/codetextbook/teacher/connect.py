@@ -1,22 +1,93 @@
-"""From the site's settings to a teacher that is journalled and within its budget; and many questions asked at once.
+"""From the site's settings to a teacher that is journalled and within its budget.
 
-The stages are plain functions: `ask_all` runs the event loop for them, holds the number of requests under way, and answers in order.
+The site says which kind: `openai` (any compatible server), `batch` (the same protocol's half-price bulk work), `local` (weights
+on this machine), `vllm` (its offline engine) or `recorded` (a file of replies). The stages see one thing, a `Teacher`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-from codetextbook.errors import TeacherError
-from codetextbook.teacher.journal import Journal, Journalled, Limits
-from codetextbook.teacher.openai import OpenAITeacher
-from codetextbook.teacher.protocol import Endpoint, Failure, Prices, Reply, Request, Teacher
+from codetextbook.errors import ConfigError, TeacherError
+from codetextbook.teacher.journal import Journal, Limits
+from codetextbook.teacher.journalled import Journalled, Patience
+from codetextbook.teacher.openai import OpenAIBackend
+from codetextbook.teacher.prices import quote
+from codetextbook.teacher.protocol import Backend, Failure, Prices, Reply, Request
+from codetextbook.teacher.recorded import RecordedTeacher
+from codetextbook.teacher.wire import Dialect
+
+FREE = Prices(0.0, 0.0)
 
 
-def connect(endpoint: Endpoint, journal: Path, *, model: str = "") -> Journalled:
-    """The teacher of a site, its replies kept in the file `journal`. `model` goes before the site's.
+class Endpoint(Protocol):
+    """The site's settings of a teacher (`codetextbook.site.TeacherSite`)."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def more_urls(self) -> Sequence[str]: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def weights(self) -> str: ...
+    @property
+    def replies(self) -> str: ...
+    @property
+    def journal(self) -> str: ...
+    @property
+    def api_key_env(self) -> str: ...
+    @property
+    def requests_in_flight(self) -> int: ...
+    @property
+    def timeout_seconds(self) -> float: ...
+    @property
+    def patience_seconds(self) -> float: ...
+    @property
+    def dollars_limit(self) -> float: ...
+    @property
+    def tokens_limit(self) -> int | None: ...
+    @property
+    def requests_limit(self) -> int | None: ...
+    @property
+    def prices(self) -> str: ...
+    @property
+    def dollars_per_million_input_tokens(self) -> float | None: ...
+    @property
+    def dollars_per_million_output_tokens(self) -> float | None: ...
+    @property
+    def tokens_field(self) -> str: ...
+    @property
+    def extra_body(self) -> Mapping[str, Any]: ...
+    @property
+    def json_schema(self) -> bool: ...
+    @property
+    def poll_seconds(self) -> float: ...
+
+
+class Connected(Protocol):
+    """A teacher that holds a file or a model open until it is closed."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def in_flight(self) -> int: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    async def ask(self, request: Request) -> Reply | Failure: ...
+    def facts(self) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
+
+def connect(endpoint: Endpoint, journal: Path, *, model: str = "") -> Connected:
+    """The teacher of a site, its replies kept in the site's journal, or else in the file `journal`. `model` goes before the site's.
 
     Raises:
         TeacherError: no model is named, or its price is not known.
@@ -24,57 +95,67 @@ def connect(endpoint: Endpoint, journal: Path, *, model: str = "") -> Journalled
     name = model or endpoint.model
     if not name:
         raise TeacherError(
-            "no teacher is named", where="[teacher] of site.toml", hint="set model, base_url and the prices"
+            "no teacher is named", where="[teacher] of site.toml", hint="set kind, model, and where it is to be found"
         )
-    paid, answered = endpoint.dollars_per_million_input_tokens, endpoint.dollars_per_million_output_tokens
-    if paid is None or answered is None:
-        raise TeacherError(
-            f"the price of {name!r} is not known, and nothing is spent blindly",
-            where="[teacher] of site.toml",
-            hint="set dollars_per_million_input_tokens and dollars_per_million_output_tokens; 0 for a server of your own",
+    if endpoint.kind == "recorded":
+        if not endpoint.replies:
+            raise ConfigError("a recorded teacher needs its file of replies", where="[teacher] replies")
+        return RecordedTeacher.read(Path(endpoint.replies), name)
+    prices = prices_of(endpoint, name)
+    limits = Limits(endpoint.dollars_limit, endpoint.tokens_limit, endpoint.requests_limit)
+    book = Journal(Path(endpoint.journal) if endpoint.journal else journal)
+    try:
+        backend = _backend(endpoint, name, prices, book)
+    except BaseException:
+        book.close()
+        raise
+    patience = Patience(patience_seconds=endpoint.patience_seconds)
+    extra = dict(endpoint.extra_body) if endpoint.kind in ("openai", "batch") else None
+    return Journalled(backend, book, prices=prices, limits=limits, patience=patience, extra=extra)
+
+
+def prices_of(endpoint: Endpoint, name: str) -> Prices:
+    """What a million tokens cost at a site; nothing for weights on this machine.
+
+    Raises:
+        TeacherError: the price is not known.
+    """
+    if endpoint.kind in ("local", "vllm"):
+        return FREE
+    own = endpoint.dollars_per_million_input_tokens, endpoint.dollars_per_million_output_tokens
+    return quote(name, endpoint.base_url, own=own, file=endpoint.prices, batch=endpoint.kind == "batch").prices
+
+
+def _backend(endpoint: Endpoint, name: str, prices: Prices, book: Journal) -> Backend:
+    if endpoint.kind == "local":
+        from codetextbook.teacher.local import LocalBackend
+        from codetextbook.teacher.weights import find
+
+        return LocalBackend(find(endpoint.weights or f"hub:{name}"), name, rows=endpoint.requests_in_flight)
+    if endpoint.kind == "vllm":
+        from codetextbook.teacher.vllm import VllmBackend
+
+        return VllmBackend(endpoint.weights.removeprefix("hub:") or name, name, in_flight=endpoint.requests_in_flight)
+    if endpoint.kind == "batch":
+        from codetextbook.teacher.batch import BatchBackend
+
+        return BatchBackend(
+            endpoint.base_url,
+            name,
+            book,
+            prices=prices,
+            api_key_env=endpoint.api_key_env,
+            extra=endpoint.extra_body,
+            tokens_field=endpoint.tokens_field,
+            poll_seconds=endpoint.poll_seconds,
         )
-    prices = Prices(paid, answered)
-    asked = OpenAITeacher(
-        endpoint.base_url,
+    dialect = Dialect(endpoint.tokens_field, endpoint.extra_body, endpoint.json_schema)
+    return OpenAIBackend(
+        (endpoint.base_url, *endpoint.more_urls),
         name,
         prices=prices,
         api_key_env=endpoint.api_key_env,
         in_flight=endpoint.requests_in_flight,
         timeout_seconds=endpoint.timeout_seconds,
+        dialect=dialect,
     )
-    limits = Limits(dollars=endpoint.dollars_limit, tokens=endpoint.tokens_limit)
-    return Journalled(asked, Journal(journal), prices=prices, limits=limits)
-
-
-def ask_all(teacher: Teacher, requests: Sequence[Request]) -> list[Reply | Failure]:
-    """Answers in the order of the questions.
-
-    When the teacher cannot go on, what is under way is awaited (it is paid for, and the journal keeps it) before the error is raised.
-
-    Raises:
-        TeacherError: the teacher cannot go on.
-    """
-    return asyncio.run(_ask_all(teacher, requests)) if requests else []
-
-
-async def _ask_all(teacher: Teacher, requests: Sequence[Request]) -> list[Reply | Failure]:
-    answers: dict[int, Reply | Failure] = {}
-    waiting = iter(enumerate(requests))
-    faults: list[BaseException] = []
-
-    async def work(places: Iterator[tuple[int, Request]]) -> None:
-        for place, request in places:
-            if faults:
-                return
-            try:
-                answers[place] = await teacher.ask(request)
-            except TeacherError as error:
-                faults.append(error)
-                return
-
-    async with teacher, asyncio.TaskGroup() as group:
-        for _ in range(min(teacher.in_flight, len(requests))):
-            group.create_task(work(waiting))
-    if faults:
-        raise faults[0]
-    return [answers[place] for place in range(len(requests))]

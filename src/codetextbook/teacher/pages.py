@@ -1,8 +1,8 @@
 """A textbook page taken apart into pieces of code to run, each with what the page says that it prints.
 
-What a statement prints stands in a comment at the end of its last line (`print(2 + 3)  # 5`), or, for a whole block, in a ```text fence
-behind it. Examples in docstrings are pieces too, run after their block. Nothing is run here. Limit: a doctest example with options,
-or one that expects an error, is not compared.
+What a statement prints stands in a comment at the end of its last line (`print(2 + 3)  # 5`), or, for a whole block, in a
+```text fence behind it. Examples in docstrings are pieces too, run after their block. Nothing is run here. Limit: a doctest
+example with options, or one that expects an error, is not compared.
 """
 
 from __future__ import annotations

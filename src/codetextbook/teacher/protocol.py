@@ -1,9 +1,15 @@
-"""What a teacher is: messages in, a reply out, with its tokens, its price and why it ended."""
+"""What a teacher is: messages in, a reply out, with its tokens, its price and why it ended.
+
+Two edges. A `Backend` makes one attempt at one request (a server, a model on this machine) and says honestly whether it may
+have been billed. A `Teacher` answers: `Journalled` makes one of a backend by keeping replies, holding the budget and trying
+again; `RecordedTeacher` replays.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -12,6 +18,15 @@ from codetextbook.errors import TeacherError
 
 TOKENS_OF_FRAME = 16
 """Most tokens that a chat template is taken to add round one message."""
+
+
+FAILED = {
+    "refusal": "refused",
+    "content_filter": "content_filter",
+    "malformed": "malformed_response",
+    "too_long": "too_long",
+}
+"""How a kept reply that holds no answer ends, by its finish reason."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +39,50 @@ class Message:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked, with everything that changes the answer. `sample` tells repeated askings apart."""
+    """What is asked, with everything that changes the answer."""
 
     messages: tuple[Message, ...]
     temperature: float = 0.0
     max_tokens: int = 1_024
     sample: int = 0
+    """Tells repeated askings apart; sent as the seed where it is not 0."""
+    stop: tuple[str, ...] = ()
+    """Texts at which the answer ends; they are not part of it."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the answer. A server that can is held to it; any other is trusted, and its reply checked."""
+    answers: tuple[str, ...] = ()
+    """Single-token answers whose log-probabilities are wanted, as in ("Yes", "No")."""
+    form: Literal["chat", "completion"] = "chat"
+    """`completion` sends the contents, joined, as a text to be continued: no chat template."""
 
-    def key(self, model: str) -> str:
-        """SHA-256 of the model, the parameters, the messages and the sample: under it a reply is kept."""
-        return hashlib.sha256(canonical_json({"model": model, **asdict(self)}).encode("utf-8", "replace")).hexdigest()
+    def key(self, model: str, extra: Mapping[str, Any] | None = None) -> str:
+        """SHA-256 of the model, the parameters, the messages and the sample: under it a reply is kept.
+
+        A parameter added to this class later does not change the keys of requests that do not use it.
+        """
+        said = self.plain() | {"model": model} | ({"extra": extra} if extra else {})
+        return hashlib.sha256(canonical_json(said).encode("utf-8", "replace")).hexdigest()
+
+    def plain(self) -> dict[str, Any]:
+        """The request as a table, without the parameters that it leaves unset."""
+        late = {"stop": self.stop, "schema": self.schema, "answers": self.answers}
+        said: dict[str, Any] = {
+            "messages": [{"role": one.role, "content": one.content} for one in self.messages],
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "sample": self.sample,
+        }
+        said |= {name: value for name, value in late.items() if value}
+        return said | ({"form": self.form} if self.form != "chat" else {})
+
+    @classmethod
+    def from_plain(cls, said: Mapping[str, Any]) -> Self:
+        """The request of such a table."""
+        values = dict(said)
+        values["messages"] = tuple(Message(**one) for one in values["messages"])
+        for name in ("stop", "answers"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
 
     def followed_by(self, *messages: Message) -> Request:
         """The same conversation, gone on."""
@@ -55,6 +104,8 @@ class Reply:
     dollars: float
     finish_reason: str
     model: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Natural log-probability of each of the request's `answers` that the teacher told."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +114,26 @@ class Failure:
 
     reason: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """An attempt that gave no answer, and may be made again."""
+
+    reason: str
+    """A short code: `busy`, `unreachable`, `server_error`, `timed_out`, `connection_lost`, `malformed`, `without_schema`."""
+    detail: str
+    maybe_billed: bool = False
+    """The server had the request and did not say that it failed: it may have billed it."""
+    wait_seconds: float = 0.0
+    """How long to wait before the next attempt."""
+    body: str = ""
+    """What the server sent, where it sent something that is no reply."""
+
+    @property
+    def everyones(self) -> bool:
+        """Whether any other request would fare the same: the trouble is the server's, not the request's."""
+        return self.reason in ("busy", "unreachable")
 
 
 class Prices(NamedTuple):
@@ -77,13 +148,21 @@ class Prices(NamedTuple):
 
 
 class Unanswered(TeacherError):
-    """No answer after every try. `maybe_paid`: the server had the request, and may have billed it."""
-
-    maybe_paid: bool = False
+    """No answer after every try, and nobody else had one: the server is gone."""
 
 
-class Teacher(Protocol):
-    """Whoever answers. Entered before the first question, left after the last; may be entered again."""
+class Entered(Protocol):
+    """Entered before the first question, left after the last; may be entered again."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Backend(Entered, Protocol):
+    """Whoever makes one attempt at a request."""
 
     @property
     def model(self) -> str:
@@ -95,11 +174,27 @@ class Teacher(Protocol):
         """Requests that may be under way at once."""
         ...
 
-    async def __aenter__(self) -> Self: ...
+    async def attempt(self, request: Request) -> Reply | Failure | Again:
+        """One attempt.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+        Raises:
+            TeacherError: no request can be answered (key refused, model unknown).
+        """
+        ...
+
+
+class Teacher(Entered, Protocol):
+    """Whoever answers."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model, part of every reply's key."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that may be under way at once."""
+        ...
 
     async def ask(self, request: Request) -> Reply | Failure:
         """Answer, or say why this request cannot be answered.
@@ -110,35 +205,6 @@ class Teacher(Protocol):
         ...
 
 
-class Endpoint(Protocol):
-    """The site's settings of a server (`codetextbook.site.TeacherSite`)."""
-
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def api_key_env(self) -> str: ...
-    @property
-    def requests_in_flight(self) -> int: ...
-    @property
-    def timeout_seconds(self) -> float: ...
-    @property
-    def dollars_limit(self) -> float: ...
-    @property
-    def tokens_limit(self) -> int | None: ...
-    @property
-    def dollars_per_million_input_tokens(self) -> float | None: ...
-    @property
-    def dollars_per_million_output_tokens(self) -> float | None: ...
-
-
-def body_of(request: Request, model: str) -> dict[str, Any]:
-    """A request in the words of the chat-completions protocol."""
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [asdict(message) for message in request.messages],
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-    }
-    return body | ({"seed": request.sample} if request.sample else {})
+def as_json(reply: Reply) -> dict[str, Any]:
+    """A reply as a table of plain values."""
+    return asdict(replace(reply, scores=dict(reply.scores)))

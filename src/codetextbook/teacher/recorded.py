@@ -1,7 +1,7 @@
 """Replies recorded earlier, replayed: tests, demonstrations, and colleagues without a key.
 
-The file is what `Journal.export` writes: JSON Lines, one reply each, under the digest of model, parameters, messages and sample. What was
-not recorded has no answer; nothing is made up.
+The file is what `codetextbook journal export` writes: JSON Lines, one reply each, under the digest of model, parameters,
+messages and sample. What was not recorded has no answer; nothing is made up.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from codetextbook.errors import InputError
-from codetextbook.teacher.protocol import Failure, Reply, Request
+from codetextbook.teacher.protocol import FAILED, Failure, Reply, Request
 
 
 class RecordedTeacher:
@@ -37,8 +37,10 @@ class RecordedTeacher:
                 row = json.loads(line)
                 key = str(row["key"])
                 tokens = int(row["input_tokens"]), int(row["output_tokens"])
-                replies[key] = Reply(str(row["text"]), *tokens, 0.0, str(row["finish_reason"]), str(row["model"]))
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                scores = {str(name): float(value) for name, value in (row.get("scores") or {}).items()}
+                reason, name = str(row["finish_reason"]), str(row["model"])
+                replies[key] = Reply(str(row["text"]), *tokens, 0.0, reason, name, scores)
+            except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
                 raise InputError(f"not a recorded reply ({error})", where=f"{path}, line {number}") from None
         return cls(model, {key: reply for key, reply in replies.items() if reply.model == model})
 
@@ -52,6 +54,13 @@ class RecordedTeacher:
         """One: there is nothing to wait for."""
         return 1
 
+    def facts(self) -> dict[str, Any]:
+        """Nothing is spent."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -63,4 +72,8 @@ class RecordedTeacher:
     async def ask(self, request: Request) -> Reply | Failure:
         """The recorded reply, or a failure that says it is not there."""
         key = request.key(self._model)
-        return self._replies.get(key) or Failure("not_recorded", f"no reply of {self._model!r} under {key[:16]}")
+        reply = self._replies.get(key)
+        if reply is None:
+            return Failure("not_recorded", f"no reply of {self._model!r} under {key[:16]}")
+        reason = FAILED.get(reply.finish_reason)
+        return reply if reason is None else Failure(reason, reply.text)

@@ -1,7 +1,8 @@
 """A fixed rule that grades a file 0 to 5 from facts of its syntax tree: an explicit fallback, always labelled as a rule.
 
-It knows nothing of meaning: it counts documentation, loops and branches, imports, tables of data and stubs. It agrees with careful grades
-better than small local models do, yet agreement is not the proof, training is. Use recorded grades or a teacher where there are any.
+It knows nothing of meaning: it counts documentation, loops and branches, imports, tables of data and stubs. It agrees with
+careful grades better than small local models do, yet agreement is not the proof, training is. Use recorded grades or a teacher
+where there are any.
 """
 
 from __future__ import annotations

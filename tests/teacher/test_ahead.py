@@ -1,0 +1,120 @@
+"""A stage asks for all it wants at once, whatever its parts; nothing is asked twice; what failed is not tried again by the same process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from misbehaving import ANSWER, KEY
+from test_teacher import endpoint, question
+
+from codetextbook.nouns import DOCUMENT, document_id
+from codetextbook.shards import to_table
+from codetextbook.site import Site, TeacherSite
+from codetextbook.stages import annotate as room
+from codetextbook.stages import textbook as pages_room
+from codetextbook.stages.annotate import Annotate, annotate
+from codetextbook.stages.contract import _Made, make, run_stage
+from codetextbook.stages.exercises import Exercises, drawn, exercises
+from codetextbook.stages.textbook import Textbook, textbook
+from codetextbook.store import Store, Writer
+from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect, drills
+from codetextbook.teacher.protocol import as_json
+from conftest import Running
+
+
+def test_what_was_asked_ahead_is_not_asked_again_and_failures_are_remembered(server: Running, tmp_path: Path) -> None:
+    teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
+    texts = [*(f"good {k}" for k in range(9)), "[400 x9] bad", "[drop x9] gone"]
+    heard: list[int] = []
+    ask_ahead(teacher, (question(text) for text in texts), watch=heard.append)
+    asked = dict(server.asked)
+    replies = ask_all(teacher, [question(text) for text in texts])
+    teacher.close()
+    assert heard == list(range(1, 12)) and dict(server.asked) == asked
+    assert asked["[drop x9] gone"] == 2 and asked["[400 x9] bad"] == 1
+    assert [isinstance(one, Reply) for one in replies] == [True] * 9 + [False] * 2
+    assert [one.reason for one in replies if isinstance(one, Failure)] == ["request_refused", "connection_lost"]
+
+
+def test_a_repair_is_asked_ahead_too(server: Running, tmp_path: Path) -> None:
+    teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
+    ask_ahead(teacher, [question("a"), question("b")], lambda text: None, repair="Only JSON.")
+    teacher.close()
+    assert server.asked == {"a": 1, "b": 1, "Only JSON.": 2}
+
+
+def test_grading_fills_what_the_server_bears_over_the_borders_of_parts(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "DOCUMENTS_PER_PART", 3)
+    server.delay_seconds = 0.2
+    server.answer = ANSWER
+    texts = [f"def f():\n    return {k}\n" for k in range(24)]
+    store = Store(tmp_path / "store")
+    with store.writing("read", "ab" * 16) as folder:
+        out = Writer(folder)
+        rows = [{"id": document_id(t), "text": t, "source": "s", "licence": "", "path": "p"} for t in texts]
+        out.table("documents", 0, to_table(rows, DOCUMENT))
+        out.flow(rows_in=24, kept="documents")
+        documents = out.finish({"id": "ab" * 16, "stage": "read", "version": 1, "config": {}, "inputs": {}}, 0.0)
+    cfg = Annotate(grader="teacher", sample_size=24, min_grades=4)
+    site = Site(teacher=endpoint(server, requests_in_flight=12))
+    heard: list[tuple[int, str, dict[str, Any]]] = []
+    step = annotate(cfg, _Made.of(documents))
+    made = make(step, (documents,), store=store, site=site, progress=lambda *told: heard.append((told[0], *told[2:])))
+    assert made.table("grades")["score"].to_pylist() == [3.0] * 24 and len(made.parts("grades")) == 8
+    assert server.most > 6 and server.asked.total() == 24
+    assert made.manifest["facts"]["dollars"] == pytest.approx(24 * 20e-6)
+    done, unit, facts = next(told for told in heard[::-1] if told[1] == "replies")
+    assert (done, unit) == (24, "replies") and facts["dollars"] == "0.0005 of 1.00" and facts["tokens/s"] > 0
+    for path in store.root.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
+def reply_to(drill: drills.Drill, number: int) -> str:
+    """A right exercise, and the same with one thing wrong, by its number."""
+    body = {3: "x - 1", 4: "x +"}.get(number, f"x + {number}")
+    code = f'def {drill.name}(x: int) -> int:\n    """Add {number}.\n\n    >>> {drill.name}(0)\n    {number}\n    """\n    return {body}\n'
+    tests = "".join(f"assert {drill.name}({k}) == {k + number}\n" for k in range(1, 5))
+    blocks = [f"```python\n{text}```" for text in (code, tests)]
+    return "\n\n".join(blocks[:1] if number == 5 else blocks)
+
+
+def test_a_teachers_exercises_are_checked_paid_once_and_kept_only_where_they_pass(tmp_path: Path) -> None:
+    cfg = Exercises(teacher_exercises=8, count=0, heldout=0, recorded=False, max_rejected_share=1.0)
+    rows = []
+    for number, (drill, request) in enumerate(drawn(range(7), cfg)):
+        reply = Reply(reply_to(drill, number), 10, 20, 0.0, "stop", "m")
+        reply = replace(reply, finish_reason={6: "length"}.get(number, "stop"))
+        rows.append(as_json(reply) | {"key": request.key("m"), "request": request.plain()})
+    file = tmp_path / "replies.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    site = Site(workers=1, teacher=TeacherSite(kind="recorded", model="m", replies=str(file)))
+    made = run_stage(exercises, cfg, store=Store(tmp_path / "store"), site=site)
+    kept = made.table("exercises")
+    assert kept.num_rows == 3 and set(kept["writer"].to_pylist()) == {"m"} and all(kept["verified"].to_pylist())
+    wanted = {"tests_failed": 1, "unparsable": 1, "not_two_blocks": 1, "cut_off": 1, "not_recorded": 1}
+    assert made.manifest["flow"]["rejected"] == wanted
+
+
+def test_what_pages_cost_stands_in_the_manifest_after_an_interruption_too(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = "## Sums\n\nAdd.\n\n```python\nprint(2 + 3)  # 5\n```\n"
+    monkeypatch.setattr(pages_room, "PAGES_PER_PART", 2)
+    cfg = Textbook(recorded=False, count=0, teacher_pages=5, words_per_page=0, max_rejected_share=1.0)
+    store, site = Store(tmp_path / "store"), Site(workers=1, teacher=endpoint(server))
+
+    def stop(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+        if (done, unit) == (4, "pages"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(textbook(cfg), (), store=store, site=site, progress=stop)
+    made = make(textbook(cfg), (), store=store, site=site)
+    assert made.manifest["facts"]["dollars"] == pytest.approx(5 * 20e-6) and server.billed.total() == 5
+    assert made.manifest["flow"]["rejected"] == {"duplicate": 4}
