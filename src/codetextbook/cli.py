@@ -335,6 +335,24 @@ def complete(prompt: str, work: str, folder: str | None, max_tokens: int, temper
     click.echo()
 
 
+@main.command()
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback the address holds a token.")
+@click.option("--port", default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--as", "by", default=None, help="Name under which you review; else that of your account.")
+def view(work: str, host: str, port: int, by: str | None) -> None:
+    """Browse documents, grades, exercises, completions and training in a browser; review with j k 1 0."""
+    import getpass
+
+    from codetextbook.errors import MissingDependency
+
+    try:
+        from codetextbook.view.server import serve
+    except ImportError as error:
+        raise MissingDependency(str(error), where="view", hint='pip install "codetextbook[view]"') from error
+    serve(Path(work), host=host, port=port, by=by or getpass.getuser(), tell=click.echo)
+
+
 @main.group("store")
 def store_group() -> None:
     """Look after the artifacts of a workspace."""
