@@ -198,6 +198,14 @@ BREAKERS = {
     ),
     "one_big_file": ("def double(n):\n    with open('f', 'wb') as f:\n        f.write(bytes(1 << 26))\n    return 2 * n\n", {"disk_quota"}),
     "many_files": ("def double(n):\n    for k in range(100_000):\n        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"}),
+    "many_files_in_a_folder_nobody_may_list": (
+        "import os\ndef double(n):\n    os.mkdir('d')\n    os.chdir('d')\n    os.chmod('.', 0o300)\n    for k in range(100_000):\n"
+        "        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"},
+    ),
+    "files_below_the_longest_path": (
+        "import os\ndef double(n):\n    for k in range(700):\n        os.mkdir('d' * 200)\n        os.chdir('d' * 200)\n    for k in range(100_000):\n"
+        "        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"},
+    ),
     "print_for_ever": ("def double(n):\n    while True:\n        print('x' * 65536)\n", {"timed_out"}),
     "nested_brackets": ("x = " + "(" * 100_000 + ")" * 100_000, {"unparsable", "crashed", "out_of_memory"}),
     "null_character": ("def double(n):\n    return 2 * n\n\0", {"unparsable"}),
