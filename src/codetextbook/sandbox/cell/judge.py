@@ -13,11 +13,13 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .codec import CodecError, decode
 from .peer import Gone, Peer, Remote, Unsplittable, describe, receive_frame
-from .program import read_whole
+from .program import Freshness, read_whole
 
 # The zygote knows a verdict by its place here.
 VERDICTS = (
@@ -44,7 +46,7 @@ def judge(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int, detail_fd
     """
     tests, entry_point, prompt = decode(read_whole(tests_fd))
     peer = Peer(read_fd, write_fd, trusting=False)
-    status, detail = _verdict(peer, tests, entry_point, prompt)
+    status, detail = _verdict(peer, lambda: decode(receive_frame(read_fd)), tests, entry_point, prompt)
     try:
         os.write(detail_fd, detail.encode("utf-8", "replace")[:DETAIL_CAP_BYTES])
         os.write(verdict_fd, bytes([VERDICTS.index(status)]))
@@ -52,9 +54,25 @@ def judge(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int, detail_fd
         return  # the tests closed the pipe: no verdict is then what they get
 
 
-def _verdict(peer: Peer, tests: str, entry_point: str, prompt: str) -> tuple[str, str]:
+def judge_many(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int) -> None:
+    """Judge many programs in turn, a byte for each. No words: whatever does not pass here is run again alone."""
+    peer = Peer(read_fd, write_fd, trusting=False)
+    fresh = Freshness("")
+    for number, (tests, entry_point, prompt) in enumerate(decode(read_whole(tests_fd))):
+        peer.forget()
+        fresh.restore()
+        status, _ = _verdict(peer, partial(peer.request, "load", 0, number), tests, entry_point, prompt)
+        try:
+            os.write(verdict_fd, bytes([VERDICTS.index(status)]))
+        except OSError:
+            return
+        if status in ("gone", "crashed"):  # the conversation is over
+            return
+
+
+def _verdict(peer: Peer, load: Callable[[], Any], tests: str, entry_point: str, prompt: str) -> tuple[str, str]:
     try:
-        status, detail = _loaded(peer)
+        status, detail = _loaded(load())
         if status:
             return status, detail
         tree = ast.parse(tests, _FILE)
@@ -81,15 +99,16 @@ class _Missing(Exception):
     """The program does not define the entry point."""
 
 
-def _loaded(peer: Peer) -> tuple[str, str]:
+def _loaded(message: Any) -> tuple[str, str]:
     """How the program's own text ran: an empty status where it did."""
-    message = decode(receive_frame(peer.read_fd))
     if type(message) is not tuple or len(message) != 2 or not all(type(part) is str for part in message):
         raise CodecError("a malformed message")
     status, detail = message
     if status == "loaded":
         return "", ""
-    return (status if status in _LOADING_STATUSES else "failed"), detail[:500]
+    if status not in _LOADING_STATUSES:
+        raise CodecError("a malformed message")
+    return status, detail[:500]
 
 
 def _namespace(peer: Peer, tree: ast.Module, entry_point: str, prompt: str) -> dict[str, Any]:

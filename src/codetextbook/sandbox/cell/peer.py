@@ -85,7 +85,8 @@ class Peer:
         self.exported: list[Any] = []
         self.numbers: dict[int, int] = {}
         self.calls = 0
-        self.names: Callable[[Any], Any] | None = None
+        self.own: dict[str, Callable[..., Any]] = {}
+        """What this side does itself when asked, beside what it does with its objects."""
 
     def request(self, operation: str, ref: int, *operands: Any) -> Any:
         """Ask the other side to do something with its object, serving its own requests meanwhile.
@@ -106,6 +107,12 @@ class Peer:
                 raise StopIteration
             else:
                 raise _revived(message)
+
+    def forget(self) -> None:
+        """Begin anew: the next program's objects and calls are counted from nothing."""
+        self.exported.clear()
+        self.numbers.clear()
+        self.calls = 0
 
     def serve(self) -> None:
         """Answer until the other side closes."""
@@ -129,8 +136,8 @@ class Peer:
         send_frame(self.write_fd, reply)
 
     def _perform(self, operation: str, ref: int, operands: Any) -> Any:
-        if operation == "names" and self.names is not None:
-            return self.names(*operands)
+        if operation in self.own:
+            return self.own[operation](*operands)
         value = self.exported[ref]
         if not self.trusting and not (operation == "call" or (operation in _WALKING and isinstance(value, Iterator))):
             raise CodecError("this side's objects can only be called or iterated")
