@@ -2,7 +2,7 @@
 
 The judge asks, the candidate answers. A function that the tests pass as an argument stays with the judge, and the candidate calls back; an
 object or generator that the candidate returns stays with the candidate, and the judge holds a `Remote`: it can be called, iterated,
-indexed and asked for attributes, and it is equal to nothing.
+indexed, asked for attributes and given them, and it is equal to nothing.
 
 Trade-off: arguments go by value, so a function that only changes its argument in place cannot be tested this way.
 """
@@ -192,7 +192,8 @@ class Remote:
     __slots__ = ("_peer", "_ref", "_truth")
 
     def __init__(self, peer: Peer, ref: int, truth: bool) -> None:
-        self._peer, self._ref, self._truth = peer, ref, truth
+        for name, value in (("_peer", peer), ("_ref", ref), ("_truth", truth)):
+            object.__setattr__(self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._peer.request("call", self._ref, args, kwargs)
@@ -201,6 +202,9 @@ class Remote:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._peer.request("attribute", self._ref, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._peer.request("set", self._ref, name, value)
 
     def __iter__(self) -> Any:
         return self._peer.request("iterate", self._ref)
@@ -269,6 +273,7 @@ class _Walk:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": lambda function, args, kwargs: function(*args, **kwargs),
     "attribute": getattr,
+    "set": setattr,
     "iterate": _iterated,
     "next": _next,
     "length": len,
