@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from codetextbook.benchmarks.judge import (
-    Answer,
-    Examined,
-    anchors_of,
-    examine,
-    failing_mutants,
-    grade_of,
-    mutants,
-    per_cent,
-    prompt_for,
-)
+from codetextbook.benchmarks.anchors import Answer, anchors_of, failing_mutants, mutants
+from codetextbook.benchmarks.judge import Asked, Examined, examine, grade_of, per_cent, prompt_for, summary
 from codetextbook.benchmarks.problems import unconventional
 from codetextbook.errors import BenchmarkError
 from codetextbook.sandbox import Job, Sandbox, Status
@@ -26,14 +16,10 @@ PROBLEMS = unconventional()[:4]
 ANCHORS = [anchor for problem in PROBLEMS for anchor in anchors_of(problem, mutants(problem)[0])]
 
 
-def judge(rule: Callable[[Answer, int], str | None]) -> Callable[[str, int], Awaitable[str | None]]:
+def judge(rule: Callable[[Answer, int], str | None]) -> Callable[[Sequence[Asked]], list[str | None]]:
     """A judge that knows by the prompt which answer it reads."""
     by_prompt = {prompt_for(answer): answer for answer in [*ANCHORS, *ANSWERS]}
-
-    async def ask(prompt: str, sample: int) -> str | None:
-        return rule(by_prompt[prompt], sample)
-
-    return ask
+    return lambda asked: [rule(by_prompt[one.prompt], one.sample) for one in asked]
 
 
 ANSWERS = [
@@ -49,7 +35,7 @@ def sound(answer: Answer, sample: int) -> str | None:
 
 
 def graded(rule: Callable[[Answer, int], str | None], seed: int = 0) -> Examined:
-    return asyncio.run(examine(judge(rule), ANSWERS, ANCHORS, seed=seed))
+    return examine(judge(rule), ANSWERS, ANCHORS, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +72,17 @@ def test_grades_are_medians_with_their_spread() -> None:
     assert (found.agreement.answers, found.agreement.agreeing) == (3, 3)
     assert found.agreement.interval.low < 1.0
     assert graded(sound, seed=5) == found  # the order of asking changes nothing for a sound judge
+
+
+def test_the_summary_says_score_interval_anchors_and_agreement() -> None:
+    found = summary(graded(sound), seed=0)
+    model = found["models"]["a model"]
+    assert (model["answers"], model["missing"], model["per_cent"]) == (3, 0, pytest.approx(160 / 3))
+    assert model["low"] < model["per_cent"] < model["high"]
+    assert found["anchors"]["mutant"] == {"count": 4, "mean": 4.0}
+    assert "a model 53 %" in found["words"] and "agree on 3 of 3 answers" in found["words"]
+    none = summary(graded(lambda a, s: None if a in ANSWERS else sound(a, s)), seed=0)
+    assert none["models"]["a model"]["per_cent"] is None and "not graded" in none["words"]
 
 
 def test_a_missing_grade_is_missing_and_not_zero() -> None:

@@ -88,7 +88,13 @@ def scores() -> dict[str, Any]:
         "verdicts": {"passed": 2, "failed": 100, "unparsable": 62},
         "families": {},
     }
-    pair = mcnemar([True, True], [False, True])._asdict() | {"test": "McNemar", "detectable_difference": 0.1}
+    pair = mcnemar([True, True], [False, True])._asdict() | {
+        "test": "McNemar",
+        "detectable_difference": 0.1,
+        "bootstrap_low": 0.0,
+        "bootstrap_high": 1.0,
+        "words": "This cannot tell best and base apart.",
+    }
     return {
         "models": {"best": {"humaneval": one}, "base": {"humaneval": one | {"bits_per_byte": None}}},
         "paired": {"humaneval": pair},
