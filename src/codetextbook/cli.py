@@ -211,11 +211,15 @@ for _name, _text in STAGE_VERBS.items():
 )
 def evaluate(recipe: str, work: str, changes: tuple[str, ...], rescore: bool) -> None:
     """Sit the exams (paper §3, §4)."""
+    from rich.console import Console
+
     from codetextbook.exams import score_again
+    from codetextbook.panel import watch
 
     opened = _open(recipe, work, changes)
     if rescore:
-        artifact = score_again(opened.step("evaluate"), store=opened.store, site=opened.site)
+        with watch(Console()) as watcher:
+            artifact = score_again(opened, opened.step("evaluate"), watcher)
         click.echo(f"evaluate: scored again, no model ran. {artifact.folder}")
     else:
         artifact = _make(opened, "evaluate")
@@ -235,11 +239,15 @@ def exam(
     examinee: str, recipe: str, work: str, changes: tuple[str, ...], model: str, benchmarks: str, rescore: bool
 ) -> None:
     """Let any model sit the exams of a RECIPE: EXAMINEE is a folder, or the address of an OpenAI-compatible server."""
+    from rich.console import Console
+
     from codetextbook.exams import sit
+    from codetextbook.panel import watch
 
     opened = _open(recipe, work, changes)
     names = tuple(name.strip() for name in benchmarks.split(",") if name.strip())
-    artifact = sit(opened, examinee, model=model, benchmarks=names, rescore=rescore)
+    with watch(Console()) as watcher:
+        artifact = sit(opened, examinee, model=model, benchmarks=names, rescore=rescore, watcher=watcher)
     click.echo(f"exam: {artifact.folder}")
     _tell_scores(artifact)
 

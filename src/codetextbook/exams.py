@@ -14,17 +14,22 @@ from typing import Any
 from codetextbook.benchmarks.problems import HELDOUT
 from codetextbook.benchmarks.scoring import compare
 from codetextbook.errors import InputError
-from codetextbook.run import Run
-from codetextbook.site import Site
+from codetextbook.run import Nobody, Run, Watcher
 from codetextbook.stages.contract import Step, make
 from codetextbook.stages.evaluate import EXAM, SCORING, Exam
-from codetextbook.store import Artifact, ProgressSink, Store, atomic
+from codetextbook.store import Artifact, Store, atomic
 
 WRITTEN_PARTS = ("references", "written")
 
 
 def sit(
-    run: Run, examinee: str, *, model: str = "", benchmarks: tuple[str, ...] = (), rescore: bool = False
+    run: Run,
+    examinee: str,
+    *,
+    model: str = "",
+    benchmarks: tuple[str, ...] = (),
+    rescore: bool = False,
+    watcher: Watcher | None = None,
 ) -> Artifact:
     """One model, of any origin, sits the exams of a recipe by the recipe's protocol.
 
@@ -35,9 +40,7 @@ def sit(
     settings["benchmarks"] = benchmarks or [name for name in settings["benchmarks"] if name != HELDOUT]
     cfg = Exam.parse({**settings, "examinee": examinee, "model": model}, where="exam")
     step = Step(EXAM, cfg)
-    if rescore:
-        return score_again(step, store=run.store, site=run.site)
-    return make(step, (), store=run.store, site=run.site)
+    return score_again(run, step, watcher) if rescore else _watched(run, step, (), watcher)
 
 
 def compared(store: Store, first: str, second: str) -> dict[str, str]:
@@ -92,7 +95,11 @@ class _Sat:
             raise InputError(f"no model {model!r} sat it", where=key, hint=f"one of {', '.join(models)}")
         told = dict(scores["protocol"])
         problems = told.pop("problems")
-        told.pop("judge", None)
+        for beside in (
+            "judge",
+            "dtype",
+        ):  # what a model is computed in is the model's affair, who graded it the judge's
+            told.pop(beside, None)
         return cls(found[0], model or models[0], told, problems)
 
     def rows(self, benchmark: str) -> list[dict[str, Any]]:
@@ -101,12 +108,13 @@ class _Sat:
         return [row for row in rows if row["model"] == self.label and row["benchmark"] == benchmark]
 
 
-def score_again(step: Step, *, store: Store, site: Site, progress: ProgressSink | None = None) -> Artifact:
+def score_again(run: Run, step: Step, watcher: Watcher | None = None) -> Artifact:
     """The artifact of `step` from an earlier one's raw completions.
 
     Raises:
         InputError: no earlier artifact has them, or an input of the step is not there.
     """
+    store = run.store
     found = store.find(step.stage.name, step.id)
     if found is not None:
         return found
@@ -122,7 +130,22 @@ def score_again(step: Step, *, store: Store, site: Site, progress: ProgressSink 
             for part in source.parts(name):
                 with atomic(folder / part.name) as partial:
                     shutil.copyfile(part, partial)
-    return make(step, tuple(one for one in inputs if one is not None), store=store, site=site, progress=progress)
+    return _watched(run, step, tuple(one for one in inputs if one is not None), watcher)
+
+
+def _watched(run: Run, step: Step, inputs: tuple[Artifact, ...], watcher: Watcher | None) -> Artifact:
+    """Keep a step's promise while someone looks on."""
+    watching = watcher or Nobody()
+    watching.started(step)
+
+    def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+        watching.progress(step, done, total, unit, facts)
+
+    artifact = make(
+        step, inputs, store=run.store, site=run.site, progress=progress, waiting=lambda: watching.waiting(step)
+    )
+    watching.finished(step, artifact, True)
+    return artifact
 
 
 def _source(step: Step, store: Store) -> Artifact:

@@ -14,6 +14,8 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
+from codetextbook.benchmarks.exam import Writing
+from codetextbook.benchmarks.examinees import FolderExaminee
 from codetextbook.benchmarks.problems import HELDOUT, HUMANEVAL, UNCONVENTIONAL, unconventional
 from codetextbook.benchmarks.published import names
 from codetextbook.cli import main
@@ -38,7 +40,7 @@ class Server:
     def __init__(self) -> None:
         self.chat: Answer = lambda body: ""
         self.complete: Answer = lambda body: ""
-        self.refusals = 0
+        self.refusals, self.refusal = 0, 503
         self.asked: list[dict[str, Any]] = []
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -72,7 +74,8 @@ class Server:
         self.asked.append(body)
         if self.refusals:
             self.refusals -= 1
-            return web.json_response({"error": {"message": "busy"}}, status=503)
+            told = request.headers.get("Authorization", "")
+            return web.json_response({"error": {"message": f"not for {told}"}}, status=self.refusal)
         return web.json_response({"choices": [{"text": self.complete(body), "finish_reason": "length"}]})
 
     def stop(self) -> None:
@@ -168,12 +171,12 @@ def test_scoring_again_is_what_a_run_with_a_model_would_have_made(
     for name in ("select", "pretrain"):  # no weights: nothing can be written
         for path in first.artifact(name).folder.rglob("*.safetensors"):  # type: ignore[union-attr]
             path.unlink()
-    artifact = score_again(again.step("evaluate"), store=again.store, site=again.site)
+    artifact = score_again(again, again.step("evaluate"))
     afresh = made(asks_unconventional(tmp_path / "b", extraction="stops", cpu_seconds=4.0))
     assert artifact.digest == afresh.digest and artifact.id != made(first).id
     other = asks_unconventional(tmp_path / "a", max_new_tokens=5)
     with pytest.raises(InputError, match="nothing was written yet"):
-        score_again(other.step("evaluate"), store=other.store, site=other.site)
+        score_again(other, other.step("evaluate"))
 
 
 def foreign(tiny_run: Run, folder: Path) -> Path:
@@ -221,9 +224,29 @@ def test_a_server_of_completions_sits_the_exams(tiny_run: Run, tmp_path: Path, s
     artifact = sit(run, server.url, model="half", benchmarks=(UNCONVENTIONAL,))
     score = artifact.json("scores")["models"]["half"][UNCONVENTIONAL]
     assert score["passed"] == sum(len(prompt) % 2 for prompt in references) and score["bits_per_byte"] is None
+    assert artifact.json("scores")["protocol"]["dtype"] == "the server's own"
     assert len(server.asked) == 51 and all(len(body["stop"]) == 4 for body in server.asked)
     again = sit(run, server.url, model="half", benchmarks=(UNCONVENTIONAL,), rescore=True)
     assert again.id == artifact.id and len(server.asked) == 51
+
+
+def test_a_server_that_refuses_is_told_without_the_key(
+    tiny_run: Run, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "nobody-may-see-it")
+    server.refusals, server.refusal = 1000, 401
+    run = Run(tiny_run.recipe, tmp_path, Site(workers=1, threads=1))
+    with pytest.raises(BenchmarkError, match=r"HTTP 401: .*not for Bearer \*\*\*"):
+        sit(run, server.url, model="closed", benchmarks=(UNCONVENTIONAL,))
+
+
+def test_samples_of_a_folder_depend_on_their_seed_alone(tiny_run: Run, tmp_path: Path) -> None:
+    examinee = FolderExaminee.load("theirs", foreign(tiny_run, tmp_path / "theirs"), device="cpu")
+    problems = unconventional()[:3]
+    how = Writing(samples=2, temperature=1.0, max_new_tokens=6)
+    first = examinee.write(problems, how)
+    assert examinee.write(problems[1:], how) == first[2:] and first[0] != first[1]
+    assert examinee.write(problems, Writing(2, 1.0, 6, seed=1)) != first
 
 
 def test_the_verbs_tell_scores_and_comparison(tiny_run: Run, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ from codetextbook.text.embed import pick_device
 
 PROMPTS_PER_BATCH = 16
 MOST_STOPS = 4
+SERVERS_OWN = "the server's own"
+"""Number format of a model whose server does not tell it."""
 TRIES, FIRST_WAIT_SECONDS = 5, 1.0
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -100,7 +102,9 @@ class FolderExaminee:
         except ImportError:
             raise MissingDependency("transformers is not installed", hint='pip install "codetextbook[hf]"') from None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, padding_side="left", truncation_side="left"
+            )
             model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"transformers cannot load it: {error}", where=str(folder)) from error
@@ -142,20 +146,21 @@ class FolderExaminee:
         given = self.tokenizer(
             [one.prompt for one in asked], return_tensors="pt", padding=True, truncation=True, max_length=room
         ).to(self.model.device)
-        torch.manual_seed(asked[0].seed)
         sampling: dict[str, Any] = {"do_sample": False}
         if how.temperature > 0:
             sampling = {"do_sample": True, "temperature": how.temperature, "top_k": 0, "top_p": 1.0}
         long = given["input_ids"].shape[1]
-        made = self.model.generate(
-            input_ids=given["input_ids"],
-            attention_mask=given["attention_mask"],
-            max_new_tokens=min(how.max_new_tokens, self._context - long),
-            pad_token_id=self.tokenizer.pad_token_id,
-            stop_strings=list(asked[0].stops),
-            tokenizer=self.tokenizer,
-            **sampling,
-        )
+        with torch.random.fork_rng():  # transformers draws from the process's own random numbers
+            torch.manual_seed(asked[0].seed)
+            made = self.model.generate(
+                input_ids=given["input_ids"],
+                attention_mask=given["attention_mask"],
+                max_new_tokens=min(how.max_new_tokens, self._context - long),
+                pad_token_id=self.tokenizer.pad_token_id,
+                stop_strings=list(asked[0].stops),
+                tokenizer=self.tokenizer,
+                **sampling,
+            )
         return [self._text(row, long, asked[0].stops) for row in made.tolist()]
 
     def _text(self, row: list[int], long: int, stops: Sequence[str]) -> Text:

@@ -167,11 +167,13 @@ def protocol(
 @stage(version=2)
 def evaluate(cfg: Evaluate, best: Artifact, base: Artifact, clean: Artifact, *, out: Writer, site: Site) -> None:
     """Both models sit all exams, part by part; then everything is scored."""
+    from codetextbook.benchmarks.exam import DTYPE  # loads torch, which reading a recipe should not
+
     problems = load(
         cfg.benchmarks, cfg.files, exercises=clean.table("exercises"), heldout_cap=cfg.heldout_cap, seed=cfg.seed
     )
     folders = {"best": best, "base": base}
-    sit_all(cfg, problems, {name: partial(_own, name, folders[name], site) for name in folders}, out, site)
+    sit_all(cfg, problems, {name: partial(_own, name, folders[name], site) for name in folders}, out, site, DTYPE)
 
 
 class Exam(Evaluate):
@@ -203,7 +205,8 @@ class Exam(Evaluate):
 
 def exam(cfg: Exam, *, out: Writer, site: Site) -> None:
     """One model sits all exams."""
-    from codetextbook.benchmarks.examinees import open_examinee
+    from codetextbook.benchmarks.exam import DTYPE
+    from codetextbook.benchmarks.examinees import SERVERS_OWN, is_server, open_examinee
 
     endpoint = site.teacher
     opened = partial(
@@ -216,7 +219,8 @@ def exam(cfg: Exam, *, out: Writer, site: Site) -> None:
         in_flight=endpoint.requests_in_flight,
         timeout_seconds=endpoint.timeout_seconds,
     )
-    sit_all(cfg, load(cfg.benchmarks, cfg.files), {cfg.label: opened}, out, site)
+    dtype = SERVERS_OWN if is_server(cfg.examinee) else DTYPE
+    sit_all(cfg, load(cfg.benchmarks, cfg.files), {cfg.label: opened}, out, site, dtype)
 
 
 EXAM = Stage("exam", 1, exam, Exam, ())
@@ -229,9 +233,10 @@ def sit_all(
     examinees: Mapping[str, Callable[[], Examinee]],
     out: Writer,
     site: Site,
+    dtype: str,
 ) -> None:
     """Every model on every benchmark, part by part, each model opened only when it has to write; then judge and scores."""
-    from codetextbook.benchmarks.exam import DTYPE, extracted, judged  # loads torch, which reading a recipe should not
+    from codetextbook.benchmarks.exam import extracted, judged
 
     exams = [
         (model, group[part.start : part.stop])
@@ -256,7 +261,7 @@ def sit_all(
             _grade(cfg, problems[UNCONVENTIONAL], sandbox, out, site)
         tier = sandbox.tier
     judged_by = (cfg.judge_model or site.teacher.model) if out.has("judge") else ""
-    _score(cfg, problems, list(examinees), protocol(cfg, problems, DTYPE, tier, judged_by), out)
+    _score(cfg, problems, list(examinees), protocol(cfg, problems, dtype, tier, judged_by), out)
     out.fact("sandbox_tier", tier)
     out.flow(rows_in=len(examinees) * cfg.samples * sum(map(len, problems.values())), unit="completions")
 
