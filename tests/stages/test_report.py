@@ -205,7 +205,7 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
         "a language model, recorded and shipped with the package",
         "1.234",
         "This cannot tell best and base apart.",
-            "bootstrap over problems 0.0 % to 100.0 %; McNemar)",
+        "bootstrap over problems 0.0 % to 100.0 %; McNemar)",
         "50.6 %",
         "12.19 %",
         "not comparable",
