@@ -32,7 +32,6 @@ STAGE_VERBS = {
     "pretrain": "Train the base model on filtered code and textbooks (paper §2.3).",
     "finetune": "Finetune it on exercises (paper §2.3).",
     "select": "Choose the best checkpoint on held-out exercises.",
-    "evaluate": "Sit the exams (paper §3).",
     "report": "Write report.html.",
 }
 KNOWN = {
@@ -169,6 +168,27 @@ def _total(values: list[float | None], show: Callable[[float], str]) -> str:
     return show(sum(value for value in values if value is not None)) + (" and ?" if None in values else "")
 
 
+def _tell_scores(artifact: Artifact) -> None:
+    """A table of scores, and what paired tests and judge say."""
+    from rich.console import Console
+    from rich.table import Table
+
+    scores = artifact.json("scores")
+    table = Table("benchmark", "model", "pass@1", "95 % interval", "problems", "bits per byte", "verdicts", box=None)
+    for model, benchmarks in scores["models"].items():
+        for name, one in benchmarks.items():
+            bits = "not known" if one["bits_per_byte"] is None else f"{one['bits_per_byte']:.3f}"
+            verdicts = ", ".join(f"{verdict} {count}" for verdict, count in one["verdicts"].items() if count)
+            interval = f"{100 * one['low']:.1f} to {100 * one['high']:.1f}"
+            passed = f"{100 * one['pass_at_k'].get('1', 0.0):.1f} %"
+            table.add_row(name, model, passed, interval, f"{one['problems']}", bits, verdicts)
+    Console().print(table)
+    for name, paired in scores["paired"].items():
+        click.echo(f"{name}: {paired['words']}")
+    if "judge" in scores:
+        click.echo(f"unconventional: {scores['judge']['words']}")
+
+
 def _stage_verb(name: str, text: str) -> None:
     @main.command(name, help=text)
     @click.argument("recipe", default="laptop")
@@ -181,6 +201,69 @@ def _stage_verb(name: str, text: str) -> None:
 
 for _name, _text in STAGE_VERBS.items():
     _stage_verb(_name, _text)
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@_recipe_options
+@click.option(
+    "--rescore", is_flag=True, help="Run no model: score again what was written before, with other settings of scoring."
+)
+def evaluate(recipe: str, work: str, changes: tuple[str, ...], rescore: bool) -> None:
+    """Sit the exams (paper §3, §4)."""
+    from rich.console import Console
+
+    from codetextbook.exams import score_again
+    from codetextbook.panel import watch
+
+    opened = _open(recipe, work, changes)
+    if rescore:
+        with watch(Console()) as watcher:
+            artifact = score_again(opened, opened.step("evaluate"), watcher)
+        click.echo(f"evaluate: scored again, no model ran. {artifact.folder}")
+    else:
+        artifact = _make(opened, "evaluate")
+    _tell_scores(artifact)
+
+
+@main.command()
+@click.argument("examinee")
+@click.argument("recipe", default="laptop")
+@_recipe_options
+@click.option("--model", default="", help="Name of the model, where EXAMINEE is a server.")
+@click.option(
+    "--benchmarks", default="", help="Names with commas; else those of the recipe but for held-out exercises."
+)
+@click.option("--rescore", is_flag=True, help="Run no model: score again what was written before.")
+def exam(
+    examinee: str, recipe: str, work: str, changes: tuple[str, ...], model: str, benchmarks: str, rescore: bool
+) -> None:
+    """Let any model sit the exams of a RECIPE: EXAMINEE is a folder, or the address of an OpenAI-compatible server."""
+    from rich.console import Console
+
+    from codetextbook.exams import sit
+    from codetextbook.panel import watch
+
+    opened = _open(recipe, work, changes)
+    names = tuple(name.strip() for name in benchmarks.split(",") if name.strip())
+    with watch(Console()) as watcher:
+        artifact = sit(opened, examinee, model=model, benchmarks=names, rescore=rescore, watcher=watcher)
+    click.echo(f"exam: {artifact.folder}")
+    _tell_scores(artifact)
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--work", default="work", show_default=True, help="Workspace folder.")
+def compare(first: str, second: str, work: str) -> None:
+    """Two models on the problems that both sat, by paired tests. FIRST and SECOND: the beginning of an id (of `exam` or `evaluate`), and
+    :MODEL where there are several."""
+    from codetextbook.exams import compared
+    from codetextbook.store import Store
+
+    for benchmark, words in compared(Store(Path(work) / "store"), first, second).items():
+        click.echo(f"{benchmark}: {words}")
 
 
 @main.command()

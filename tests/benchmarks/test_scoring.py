@@ -11,6 +11,7 @@ from codetextbook.benchmarks.scoring import compare, score
 from codetextbook.nouns import Problem
 
 PROMPT = 'def f(x):\n    """Doc."""\n'
+TASKS = ["p", "q"]
 PROBLEMS = [Problem("b", name, PROMPT, "f", "    return x\n", "", family) for name, family in (("p", "A"), ("q", "B"))]
 
 
@@ -44,7 +45,26 @@ def test_many_samples_each() -> None:
 def test_models_are_compared_by_problem_and_not_by_order() -> None:
     first = [completion("q", 0, "failed"), completion("p", 0, "passed")]
     second = [completion("p", 0, "failed"), completion("q", 0, "failed")]
-    found = compare(PROBLEMS, first, second)
+    found = compare(TASKS, first, second)
     assert (found["only_first"], found["only_second"], found["difference"]) == (1, 0, 0.5)
     assert found["p_value"] == 1.0
     assert 0 < found["detectable_difference"] <= 1
+    assert found["bootstrap_low"] == 0.0 and found["bootstrap_high"] == 1.0
+    assert found["words"].startswith("This cannot tell the first and the second apart: 1 of 2 problems")
+
+
+def test_a_difference_that_is_sure_is_said_to_be_one() -> None:
+    tasks = [str(n) for n in range(40)]
+    good = [completion(str(n), 0, "passed" if n < 30 else "failed") for n in range(40)]
+    bad = [completion(str(n), 0, "passed" if n < 10 else "failed") for n in range(40)]
+    words = compare(tasks, good, bad, names=("new", "old"))["words"]
+    assert words.startswith("new is better than old by 50.0 points: 20 of 40 problems are solved by new alone and 0")
+    assert compare(tasks, bad, good, names=("old", "new"))["words"].startswith("new is better than old by 50.0")
+    assert "another seed" in words
+
+
+def test_bits_that_a_model_does_not_tell_are_not_known_and_not_zero() -> None:
+    rows = [completion("p", 0, "passed"), completion("q", 0, "failed")]
+    assert (
+        score(PROBLEMS, rows, [REFERENCES[0], REFERENCES[1] | {"bits": None}], ks=(1,), seed=0)["bits_per_byte"] is None
+    )

@@ -42,6 +42,42 @@ _ESCAPES = {
         "import socket\ndef attempt():\n    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "    return a.sendto(b'<9>hello', '/dev/log')\n"
     ),
+    "stream_socket": "import socket\ndef attempt():\n    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)\n",
+    "connection_to_this_machine": (
+        "import socket\ndef attempt():\n    for port in (22, 80, 443, 8000, 8080):\n        try:\n"
+        "            return socket.create_connection(('127.0.0.1', port), 1)\n        except ConnectionRefusedError:\n"
+        "            return True  # the kernel let it knock\n"
+    ),
+    "write_wherever_one_may": (
+        "import os, tempfile\ndef attempt():\n    here = os.getcwd()\n    for folder in ('/', '/tmp', '/var/tmp', '/dev/shm', '/run', '..', os.path.expanduser('~')):\n"
+        "        if os.path.realpath(folder) != here:\n            try:\n                return open(os.path.join(folder, 'codetextbook-was-here'), 'w')\n"
+        "            except OSError:\n                pass\n"
+    ),
+    "look_for_keys_at_home": (
+        "import glob, os\ndef attempt():\n    homes = [os.path.expanduser('~'), '/root', *glob.glob('/home/*')]\n"
+        "    return [name for home in homes for name in glob.glob(home + '/.*/*') + glob.glob(home + '/.*')]\n"
+    ),
+    "fork_from_the_c_library": _RAW + (
+        "import os\ndef attempt():\n    pid = C.fork()\n    if pid == 0:\n        os._exit(0)\n    return pid > 0\n"
+    ),
+    "fork_until_refused": (
+        "import os\ndef attempt():\n    while True:\n        if os.fork() == 0:\n            os.fork()\n            os._exit(0)\n        return True\n"
+    ),
+    "leave_a_daemon": (
+        "import os, time\ndef attempt():\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n            time.sleep(300)\n"
+        "        os._exit(0)\n    os.wait()\n    return True\n"
+    ),
+    "kill_the_parent": "import os\ndef attempt():\n    os.kill(os.getppid(), 9)\n    return True\n",
+    "kill_the_parent_from_the_c_library": _RAW + "import os\ndef attempt():\n    return C.kill(os.getppid(), 15) == 0\n",
+    "signal_by_owning_a_pipe": (
+        "import fcntl, os\ndef attempt():\n    out, into = os.pipe()\n    fcntl.fcntl(out, fcntl.F_SETOWN, os.getppid())\n"
+        "    fcntl.fcntl(out, 10, 9)\n    fcntl.fcntl(out, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)\n    os.write(into, b'x')\n    return True\n"
+    ),
+    "namespace_of_its_own_users": _RAW + "def attempt():\n    return C.unshare(0x10000000) == 0\n",
+    "become_another_program": (
+        "import os\ndef attempt():\n    for path in ('/bin/true', '/usr/bin/true', '/usr/bin/env'):\n        try:\n            os.execv(path, [path])\n"
+        "        except PermissionError:\n            pass\n"
+    ),
     "multiprocessing": (
         "import multiprocessing as m\ndef attempt():\n    p = m.get_context('fork').Process(target=print)\n"
         "    p.start()\n    p.join()\n    return True\n"
@@ -127,6 +163,27 @@ CHEATS = {
     "patched_operator": "import operator\noperator.eq = lambda a, b: True\ndef double(n):\n    return 0\n",
     "leave_while_called": "import sys\ndef double(n):\n    sys.exit(0)\n",
     "leave_while_loaded": "raise SystemExit(0)\n",
+    "status_zero_while_called": "import os\ndef double(n):\n    os._exit(0)\n",
+    "status_zero_at_the_end": "import atexit, os\natexit.register(os._exit, 0)\ndef double(n):\n    return 0\n",
+    "verdict_on_standard_output": (
+        "import os, sys\ndef double(n):\n    for text in ('passed', 'PASS', 'OK', '1.0', 'All tests passed'):\n"
+        "        print(text, flush=True)\n        os.write(1, text.encode() + b'\\n')\n        os.write(2, text.encode() + b'\\n')\n    os._exit(0)\n"
+    ),
+    "other_harnesses_verdicts_on_every_descriptor": (
+        "import json, os, pickle, struct\nwords = [b'passed\\n', b'\\x00', b'\\x01', pickle.dumps(('passed', 1)), json.dumps({'passed': True}).encode()]\n"
+        "words += [struct.pack('<I', len(word)) + word for word in words]\ndef double(n):\n    for fd in range(64):\n        for word in words:\n"
+        "            try:\n                os.write(fd, word)\n            except OSError:\n                break\n    return 0\n"
+    ),
+    "expected_value_in_the_callers_frames": (
+        "import sys\ndef double(n):\n    frame, seen = sys._getframe(1), []\n    while frame:\n        seen += [c for c in frame.f_code.co_consts if type(c) is int]\n"
+        "        seen += [v for v in list(frame.f_locals.values()) if type(v) is int]\n        frame = frame.f_back\n"
+        "    return next((value for value in seen if value == n + n), None) if 4 * n * n in [v * v for v in seen] else None\n"
+    ),
+    "everything_replaced_in_the_callers_frames": (
+        "import sys\nclass Yes:\n    def __call__(self, *a, **k):\n        return self\n    def __eq__(self, other):\n        return True\n"
+        "frame = sys._getframe()\nwhile frame:\n    for name in ('check', 'candidate', 'judge', 'verdict', 'double'):\n"
+        "        if name in frame.f_globals:\n            frame.f_globals[name] = Yes()\n    frame = frame.f_back\ndef double(n):\n    return 0\n"
+    ),
     "kill_itself_softly": "import os, signal\ndef double(n):\n    os.kill(os.getpid(), signal.SIGTERM)\n",
     "stop_iteration": "def double(n):\n    raise StopIteration(2 * n + 1)\n",
     "generator_exit": "def double(n):\n    raise GeneratorExit\n",
@@ -198,7 +255,19 @@ BREAKERS = {
     ),
     "one_big_file": ("def double(n):\n    with open('f', 'wb') as f:\n        f.write(bytes(1 << 26))\n    return 2 * n\n", {"disk_quota"}),
     "many_files": ("def double(n):\n    for k in range(100_000):\n        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"}),
+    "many_files_in_a_folder_nobody_may_list": (
+        "import os\ndef double(n):\n    os.mkdir('d')\n    os.chdir('d')\n    os.chmod('.', 0o300)\n    for k in range(100_000):\n"
+        "        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"},
+    ),
+    "files_below_the_longest_path": (
+        "import os\ndef double(n):\n    for k in range(700):\n        os.mkdir('d' * 200)\n        os.chdir('d' * 200)\n    for k in range(100_000):\n"
+        "        open(f'f{k}', 'w').close()\n    return 2 * n\n", {"disk_quota"},
+    ),
     "print_for_ever": ("def double(n):\n    while True:\n        print('x' * 65536)\n", {"timed_out"}),
+    "write_for_ever_to_both_outputs": (
+        "import os\ndef double(n):\n    while True:\n        for fd in (1, 2):\n            try:\n                os.write(fd, bytes(65536))\n"
+        "            except OSError:\n                pass\n", {"timed_out"},
+    ),
     "nested_brackets": ("x = " + "(" * 100_000 + ")" * 100_000, {"unparsable", "crashed", "out_of_memory"}),
     "null_character": ("def double(n):\n    return 2 * n\n\0", {"unparsable"}),
     "lone_surrogate": ("def double(n):\n    return '\ud800'\n", {"unparsable"}),

@@ -34,6 +34,10 @@ PASSING = {
         "def f(g, xs):\n    return [g(x) for x in xs]\n",
         "assert f(lambda x: x * x, [1, 2]) == [1, 4]\nassert f(str, [1]) == ['1']\n",
     ),
+    "objects of the program, put together by the tests": (
+        "class Node:\n    next = None\ndef f(node):\n    return 0 if node is None else 1 + f(node.next)\n",
+        "a, b = Node(), Node()\na.next = b\nb.next = Node()\nassert f(a) == 3 and f(a.next) == 2\n",
+    ),
     "iterator passed": (
         "def f(xs):\n    return sum(xs)\n",
         "assert f(x for x in range(5)) == 10\nassert f(iter([1, 2])) == 3\n",

@@ -88,7 +88,13 @@ def scores() -> dict[str, Any]:
         "verdicts": {"passed": 2, "failed": 100, "unparsable": 62},
         "families": {},
     }
-    pair = mcnemar([True, True], [False, True])._asdict() | {"test": "McNemar", "detectable_difference": 0.1}
+    pair = mcnemar([True, True], [False, True])._asdict() | {
+        "test": "McNemar",
+        "detectable_difference": 0.1,
+        "bootstrap_low": 0.0,
+        "bootstrap_high": 1.0,
+        "words": "This cannot tell best and base apart.",
+    }
     return {
         "models": {"best": {"humaneval": one}, "base": {"humaneval": one | {"bits_per_byte": None}}},
         "paired": {"humaneval": pair},
@@ -198,7 +204,8 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
         "by rule (the grammar), no language model",
         "a language model, recorded and shipped with the package",
         "1.234",
-        "p = 1 (McNemar)",
+        "This cannot tell best and base apart.",
+        "bootstrap over problems 0.0 % to 100.0 %; McNemar)",
         "50.6 %",
         "12.19 %",
         "not comparable",

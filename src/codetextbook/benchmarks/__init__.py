@@ -1,6 +1,6 @@
 """Benchmarks: problems, extraction of code from completions, and the statistics of scores (paper §3, §4)."""
 
-from codetextbook.benchmarks.extract import Extracted, cut_at_stops, extract, is_program, stops_for
+from codetextbook.benchmarks.extract import Extracted, cut_at_stops, extract, is_program, program, stops_for
 from codetextbook.benchmarks.passk import (
     Interval,
     Paired,
@@ -29,6 +29,7 @@ __all__ = [
     "minimal_detectable_difference",
     "pass_at_k",
     "problems_digest",
+    "program",
     "score",
     "stops_for",
     "wilson",

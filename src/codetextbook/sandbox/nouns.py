@@ -69,6 +69,8 @@ class Result:
     """Release of the kernel that kept it in."""
     landlock_abi: int
     """Version of the kernel's Landlock; 0 where the tier has none."""
+    alone: bool = True
+    """Whether it ran in processes of its own. In screening, programs that pass share theirs; CPU seconds are then their batch's mean."""
 
 
 @dataclass(frozen=True)

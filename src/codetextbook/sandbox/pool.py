@@ -40,7 +40,7 @@ _REPLY_BYTES = 1 << 16
 
 @dataclass(eq=False)
 class Ticket:
-    """One job on its way. `inputs`: what its processes read, each its own; `blocks`: how many, for a page."""
+    """One job on its way. `inputs`: what its processes read, each its own; `blocks`: how many, for a page or a batch."""
 
     kind: str
     inputs: tuple[bytes, ...]
@@ -173,7 +173,11 @@ class Cell:
 
     def hangs(self) -> bool:
         """Whether the job in front is far beyond its wall limit: then the cell itself is stuck."""
-        return bool(self.waiting) and time.monotonic() - self.front_since > self.limits.wall_seconds + _HANG_SECONDS
+        if not self.waiting:
+            return False
+        front = self.waiting[0]
+        patience = self.limits.wall_seconds * (front.blocks if front.kind == "screen" else 1) + _HANG_SECONDS
+        return time.monotonic() - self.front_since > patience
 
     def close(self) -> None:
         """End the cell and all in it, and wait for that."""

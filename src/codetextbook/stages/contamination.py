@@ -88,7 +88,10 @@ def contamination(
         name: scores_on(split, passed_of(rows)) for name, rows in zip(("as_trained", "retrained"), sat, strict=True)
     }
     row = row_of(cfg.tau, pruned.manifest["facts"], models)
-    out.json("row", row | {"paired": compare(problems, *sat), "task_ids_similar": list(split.similar)})
+    out.json(
+        "row",
+        row | {"paired": compare([one.task_id for one in problems], *sat), "task_ids_similar": list(split.similar)},
+    )
     out.flow(rows_in=len(problems), unit="problems", rows_kept=len(problems), rejected={})
 
 

@@ -131,8 +131,8 @@ def _losses(tuned: Artifact) -> dict[int, float]:
 
 
 def _solved(cfg: Select, folder: Path, problems: list[Problem], sandbox: Sandbox, site: Site) -> int:
-    from codetextbook.benchmarks.exam import Examinee, Writing, sit  # loads torch, which reading a recipe should not
+    from codetextbook.benchmarks.exam import PhiExaminee, Writing, sit  # loads torch, which reading a recipe should not
 
-    examinee = Examinee.load(folder.name, folder, device=site.device, threads=site.threads)
+    examinee = PhiExaminee.load(folder.name, folder, device=site.device, threads=site.threads)
     rows = sit(examinee, problems, Writing(max_new_tokens=cfg.max_new_tokens), sandbox)
     return sum(row["verdict"] == Verdict.PASSED.value for row in rows)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from . import room
 from .confine import Bounds, Layers, confine
-from .judge import VERDICTS, judge
-from .program import run_blocks, serve_program, settle
+from .judge import VERDICTS, judge, judge_many
+from .program import run_blocks, serve_program, serve_programs, settle
 
 _TICK_SECONDS = 0.04
 _JUDGE_CPU_FACTOR = 2.0
@@ -129,6 +129,62 @@ class Jobs:
         elif told[0] == "":
             told = reason or _without_verdict(referee, died=silent)
         return Ended(*told, program.cpu), [words]
+
+    def screen(self, codes: int, tests: int, items: int, bounds: Bounds) -> Ended:
+        """Many programs against their tests in one pair of processes, until one ends or hangs it. The limits of time are each item's own.
+
+        The detail has a character for each item that was judged: 1 for passed, 0 for anything else.
+        """
+        ask, ask_end = os.pipe()
+        answer, answer_end = os.pipe()
+        verdicts, verdicts_end = os.pipe()
+        whole = bounds.with_cpu(bounds.cpu_seconds * items)
+        program = Child(
+            self.layers,
+            whole,
+            [codes, ask, answer_end],
+            self.scratch,
+            lambda codes, ask, answer_end: serve_programs(codes, ask, answer_end, self.scratch),
+        )
+        try:
+            referee = Child(self.layers, whole, [tests, answer, ask_end, verdicts_end], "", judge_many)
+        except OSError:
+            program.stop()
+            raise
+        finally:
+            for descriptor in (ask, ask_end, answer, answer_end, verdicts_end):
+                os.close(descriptor)
+        judged = self._watch_many(verdicts, (program, referee), items, bounds)
+        program.stop()
+        referee.stop()
+        os.close(verdicts)
+        if not program.settled or not referee.settled:
+            return Ended("sandbox_broke", "a process could not be confined", program.cpu)
+        return Ended("screened", "".join("01"[word == 0] for word in judged[:items]), program.cpu)
+
+    def _watch_many(self, pipe: int, children: tuple[Child, Child], items: int, bounds: Bounds) -> bytes:
+        """The judge's bytes, until it has given all, ends, or an item passes a limit."""
+        poller = select.poll()
+        poller.register(pipe, select.POLLIN)
+        judged = b""
+        began, used = time.monotonic(), [0.0, 0.0]
+        while len(judged) < items:
+            if poller.poll(_TICK_SECONDS * 1000):
+                part = os.read(pipe, items)
+                if not part:
+                    break
+                judged += part
+                began, used = time.monotonic(), [child.cpu_so_far() for child in children]
+            elif (
+                any(
+                    child.cpu_so_far() - before > bounds.cpu_seconds
+                    for child, before in zip(children, used, strict=True)
+                )
+                or time.monotonic() - began > bounds.wall_seconds
+                or (self.scratch and not self.layers.apart and room.used_bytes(self.scratch) > bounds.disk_bytes)
+            ):
+                break
+        return judged
 
     def run(self, code: int, blocks: int, bounds: Bounds) -> tuple[Ended, list[int]]:
         """A page's blocks in one process; its results as a memory file, not read here."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+PR_GET_NO_NEW_PRIVS = 39
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_REC, MS_BIND, MS_PRIVATE, MS_NOSUID, MS_NODEV, MS_NOEXEC, MNT_DETACH = 0x4000, 0x1000, 1 << 18, 2, 4, 8, 2
@@ -53,7 +55,14 @@ def unmount(path: str) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability of this process, for good (no_new_privs keeps them from coming back)."""
+    """Give up every capability of this process, for good (no_new_privs keeps them from coming back), and see that it is so.
+
+    Raises:
+        OSError: one is left.
+    """
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION_3, 0)
-    none = (ctypes.c_uint32 * 6)()
+    none, left = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
     checked(LIBC.capset(ctypes.byref(header), ctypes.byref(none)))
+    checked(LIBC.capget(ctypes.byref(header), ctypes.byref(left)))
+    if any(left) or prctl(PR_GET_NO_NEW_PRIVS) != 1:
+        raise OSError(errno.EPERM, "capabilities are left, or may come back")

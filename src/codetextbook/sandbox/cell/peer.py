@@ -2,7 +2,7 @@
 
 The judge asks, the candidate answers. A function that the tests pass as an argument stays with the judge, and the candidate calls back; an
 object or generator that the candidate returns stays with the candidate, and the judge holds a `Remote`: it can be called, iterated,
-indexed and asked for attributes, and it is equal to nothing.
+indexed, asked for attributes and given them, and it is equal to nothing.
 
 Trade-off: arguments go by value, so a function that only changes its argument in place cannot be tested this way.
 """
@@ -85,7 +85,8 @@ class Peer:
         self.exported: list[Any] = []
         self.numbers: dict[int, int] = {}
         self.calls = 0
-        self.names: Callable[[Any], Any] | None = None
+        self.own: dict[str, Callable[..., Any]] = {}
+        """What this side does itself when asked, beside what it does with its objects."""
 
     def request(self, operation: str, ref: int, *operands: Any) -> Any:
         """Ask the other side to do something with its object, serving its own requests meanwhile.
@@ -106,6 +107,12 @@ class Peer:
                 raise StopIteration
             else:
                 raise _revived(message)
+
+    def forget(self) -> None:
+        """Begin anew: the next program's objects and calls are counted from nothing."""
+        self.exported.clear()
+        self.numbers.clear()
+        self.calls = 0
 
     def serve(self) -> None:
         """Answer until the other side closes."""
@@ -129,8 +136,8 @@ class Peer:
         send_frame(self.write_fd, reply)
 
     def _perform(self, operation: str, ref: int, operands: Any) -> Any:
-        if operation == "names" and self.names is not None:
-            return self.names(*operands)
+        if operation in self.own:
+            return self.own[operation](*operands)
         value = self.exported[ref]
         if not self.trusting and not (operation == "call" or (operation in _WALKING and isinstance(value, Iterator))):
             raise CodecError("this side's objects can only be called or iterated")
@@ -185,7 +192,8 @@ class Remote:
     __slots__ = ("_peer", "_ref", "_truth")
 
     def __init__(self, peer: Peer, ref: int, truth: bool) -> None:
-        self._peer, self._ref, self._truth = peer, ref, truth
+        for name, value in (("_peer", peer), ("_ref", ref), ("_truth", truth)):
+            object.__setattr__(self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._peer.request("call", self._ref, args, kwargs)
@@ -194,6 +202,9 @@ class Remote:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._peer.request("attribute", self._ref, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._peer.request("set", self._ref, name, value)
 
     def __iter__(self) -> Any:
         return self._peer.request("iterate", self._ref)
@@ -262,6 +273,7 @@ class _Walk:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": lambda function, args, kwargs: function(*args, **kwargs),
     "attribute": getattr,
+    "set": setattr,
     "iterate": _iterated,
     "next": _next,
     "length": len,

@@ -150,7 +150,11 @@ def _free_name(top: int, serial: int) -> int:
 
 
 def used_bytes(folder: str, cap_entries: int = 4096) -> int:
-    """Disk space of a watched folder, and a page for each entry; counting stops at the cap, which is then far over any quota."""
+    """Disk space of a watched folder, and a page for each entry; counting stops at the cap, which is then far over any quota.
+
+    A folder that hides its entries (unreadable, or too deep for a path) is over any quota too. Limit: files that are open and have no name
+    are not seen; each is bounded by the limit of one file's size, and all go with the process.
+    """
     waiting, total, entries = [folder], 0, 0
     while waiting and entries < cap_entries:
         try:
@@ -163,6 +167,8 @@ def used_bytes(folder: str, cap_entries: int = 4096) -> int:
                         waiting.append(entry.path)
                     if entries >= cap_entries:
                         return 1 << 62
+        except FileNotFoundError:
+            continue  # removed or renamed by the running program meanwhile
         except OSError:
-            continue  # removed, closed or renamed by the running program meanwhile
+            return 1 << 62
     return total

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 
 from .codec import encode
-from .confine import Bounds, Layers, confine
+from .confine import NOFILE_CAP, Bounds, Layers, confine
 from .kernel import CLONE_NEWUSER, LIBC, PR_SET_DUMPABLE
 from .peer import send_frame
 from .seccomp import raw_call
@@ -25,7 +25,12 @@ def testify(layers: Layers, bounds: Bounds, report_fd: int, scratch: str, parent
     acts: dict[str, Callable[[], bool]] = {
         "limits: more memory than allowed": lambda: _succeeds(lambda: mmap.mmap(-1, bounds.memory_bytes)),
         "limits: raising a limit": _raises_limit,
+        "descriptors: one of another process": lambda: any(
+            _is_open(number) for number in range(report_fd + 1, NOFILE_CAP)
+        ),
     }
+    if layers.become_nobody:
+        acts["identity: the superuser"] = lambda: 0 in (os.geteuid(), os.getegid(), *os.getgroups())
     if layers.writing is not None:
         acts |= {
             "landlock: reading the root folder": lambda: not _refused(lambda: list(os.scandir("/")), errno.EACCES),
@@ -66,6 +71,10 @@ def _refused(act: Callable[[], object], *numbers: int) -> bool:
     except OSError as error:
         return error.errno in numbers
     return False
+
+
+def _is_open(number: int) -> bool:
+    return _succeeds(lambda: os.fstat(number))
 
 
 def _raises_limit() -> bool:

@@ -178,6 +178,9 @@ def _serve(control: socket.socket, jobs: Jobs, evaluator: int) -> None:
             if kind == "check":
                 code, tests = descriptors
                 ended, reply = jobs.check(code, tests, Bounds(*bounds))
+            elif kind == "screen":
+                code, tests = descriptors
+                ended, reply = jobs.screen(code, tests, blocks, Bounds(*bounds)), []
             else:
                 (code,) = descriptors
                 ended, reply = jobs.run(code, blocks, Bounds(*bounds))
