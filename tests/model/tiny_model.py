@@ -25,13 +25,13 @@ def tokenizer() -> Tokenizer:
     return learn(TEXTS, 300)
 
 
-def random_model(config: PhiConfig, seed: int = 1) -> Loaded:
+def random_model(config: PhiConfig, seed: int = 1, noise: float = 0.05) -> Loaded:
     """A model whose weights, biases and norms are all drawn, so that each of them matters."""
     model = Phi(config).initialise(seed).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * noise)
     vocabulary = tokenizer()
     return Loaded(model, vocabulary, vocabulary.token_to_id(END_OF_TEXT))
 
