@@ -376,6 +376,25 @@ def complete(prompt: str, folder: str | None, work: str, seed: int, cut: bool, *
     click.echo()
 
 
+@main.command()
+@_model_options
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is this machine alone."
+)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--rows", default=16, show_default=True, help="Texts that are written together.")
+@click.option("--waiting", default=64, show_default=True, help="Texts that may wait; more are refused (429).")
+@click.option("--seconds", default=120.0, show_default=True, help="Time limit of a request.")
+def serve(folder: str | None, work: str, host: str, port: int, rows: int, waiting: int, seconds: float) -> None:
+    """Answer /v1/completions, /v1/models and /health as OpenAI's clients expect, until interrupted."""
+    from codetextbook.model.folder import load
+    from codetextbook.serve.app import run as run_server
+
+    where = _model(folder, work)
+    loaded, name = load(where), where.resolve().name
+    run_server(loaded, name, host=host, port=port, rows=rows, waiting=waiting, request_seconds=seconds)
+
+
 @main.group("store")
 def store_group() -> None:
     """Look after the artifacts of a workspace."""
