@@ -387,11 +387,12 @@ def complete(prompt: str, folder: str | None, work: str, seed: int, cut: bool, *
 @click.option("--seconds", default=120.0, show_default=True, help="Time limit of a request.")
 def serve(folder: str | None, work: str, host: str, port: int, rows: int, waiting: int, seconds: float) -> None:
     """Answer /v1/completions, /v1/models and /health as OpenAI's clients expect, until interrupted."""
+    from codetextbook.export import name_of
     from codetextbook.model.folder import load
     from codetextbook.serve.app import run as run_server
 
     where = _model(folder, work)
-    loaded, name = load(where), where.resolve().name
+    loaded, name = load(where), name_of(where)
     run_server(loaded, name, host=host, port=port, rows=rows, waiting=waiting, request_seconds=seconds)
 
 

@@ -67,7 +67,7 @@ def gguf(folder: Path, destination: Path, dtype: Literal["fp32", "fp16"]) -> Non
     loaded = load(folder)
     _refuse_used(destination)
     with atomic(destination) as path:
-        write_gguf(loaded, path, name=_name(folder), half=dtype == "fp16")
+        write_gguf(loaded, path, name=name_of(folder), half=dtype == "fp16")
 
 
 def bring_in(folder: Path, destination: Path) -> None:
@@ -96,7 +96,8 @@ def made_by(folder: Path) -> Artifact | None:
     return None
 
 
-def _name(folder: Path) -> str:
+def name_of(folder: Path) -> str:
+    """What a model is called outside: by its artifact, or by its folder."""
     artifact = made_by(folder)
     return f"codetextbook-{artifact.id}" if artifact else folder.resolve().name
 
@@ -118,7 +119,7 @@ def card(folder: Path, config: PhiConfig, dtype: Dtype) -> str:
         "tags: [code, python, phi]",
         "---",
         "",
-        f"# {_name(folder)}",
+        f"# {name_of(folder)}",
         "",
         'A small code model of phi\'s architecture, made with codetextbook by the recipe of "Textbooks Are All You Need".',
         "It completes Python; it was not taught to chat, and what it writes is to be checked before it is run.",
@@ -170,4 +171,4 @@ def _shown(value: object) -> str:
 
 def destination_for(folder: Path, form: str) -> Path:
     """Where an export goes when no place is named."""
-    return Path(f"{_name(folder)}{'-hf' if form == 'hf' else '.gguf'}")
+    return Path(f"{name_of(folder)}{'-hf' if form == 'hf' else '.gguf'}")

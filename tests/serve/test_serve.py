@@ -159,7 +159,9 @@ def test_a_client_that_leaves_frees_its_row(start: Callable[..., Running]) -> No
 
 def test_a_request_under_way_is_finished_before_the_end(start: Callable[..., Running]) -> None:
     running = start()
-    stream = iter(running.client.completions.create(model="tiny", prompt="x", max_tokens=200, temperature=0.0, stream=True))
+    stream = iter(
+        running.client.completions.create(model="tiny", prompt="x", max_tokens=200, temperature=0.0, stream=True)
+    )
     next(stream)
     running.process.send_signal(signal.SIGTERM)
     assert list(stream)[-1].choices[0].finish_reason in ("length", "stop")
