@@ -97,7 +97,7 @@ class Scheduler:
         for job in self._running:
             reason = job.row.stop_reason
             piece = job.row.transcript.settled(bool(reason))
-            if piece or reason:
+            if (piece or reason) and reason != CANCELLED:  # who cancels has left, perhaps with its event loop
                 job.listener(piece, reason)
             if not reason:
                 going_on.append(job)
@@ -106,6 +106,7 @@ class Scheduler:
     def _end(self, reason: str) -> None:
         with self._changed:
             for job in [*self._running, *self._queue]:
-                job.row.stop_reason = reason
-                job.listener("", reason)
+                if job.row.stop_reason != CANCELLED:
+                    job.row.stop_reason = reason
+                    job.listener("", reason)
             self._running, self._queue = [], deque()
