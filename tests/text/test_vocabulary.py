@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codetextbook.errors import InputError
@@ -65,6 +65,7 @@ def test_a_learnt_vocabulary_is_the_same_each_time_and_never_larger_than_asked()
     assert first.token_to_id(END_OF_TEXT) == 0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_survives_a_learnt_vocabulary(text: str) -> None:
     made = learn(CODE, 300)
