@@ -1,0 +1,241 @@
+"""Verbs that make, plan and explain: a whole run, one stage of it, what it will take, and why something is as it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from codetextbook.cli.frame import EXIT_FAULTS, change, main, make, open_run, recipe_options, work_option
+
+STAGE_VERBS = {
+    "read": "Read the sources of real code into documents (paper §2.1).",
+    "dedup": "Remove exact and near duplicates.",
+    "annotate": "Grade a sample for educational value (paper §2.1).",
+    "curate": "Learn the grades and keep the good documents (paper §2.1).",
+    "textbook": "Write textbook pages (paper §2.2).",
+    "exercises": "Write function-completion exercises (paper §2.2).",
+    "decontaminate": "Take out what leaks from the benchmarks (paper §5).",
+    "tokenizer": "Train or load the vocabulary.",
+    "pretrain": "Train the base model on filtered code and textbooks (paper §2.3).",
+    "finetune": "Finetune it on exercises (paper §2.3).",
+    "select": "Choose the best checkpoint on held-out exercises.",
+    "report": "Write report.html.",
+}
+KNOWN = {
+    "earlier": "earlier: rows and time are those of the newest artifact of the same stage in this workspace.",
+    "recipe's": "recipe's: measured on 2 cores without a GPU when the recipe was written; this machine may be faster or slower.",
+    "paper's": "paper's: on 8 A100 GPUs (paper §2.3: under 4 days, then 7 hours).",
+    "estimated": "estimated: from a sample of the very prompts, with an interval; what the journal holds already is not taken off.",
+    "unknown": "unknown (?): not known before this stage has run here once.",
+}
+"""What a plan's words mean."""
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+def run(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Make everything a RECIPE promises (a shipped name or a path), down to the report."""
+    artifact = make(open_run(recipe, work, changes), "report")
+    click.echo(f"report: {artifact.file('report.html')}")
+    click.echo('try the model: codetextbook complete "def mean(numbers: list[float]) -> float:"')
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a table.")
+def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """State, rows, tokens, dollars and time of each step, before anything runs."""
+    planned = open_run(recipe, work, changes).plan()
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in planned]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from codetextbook.panel import clock, rough
+
+    table = Table("step", "state", "rows in", "rows kept", "tokens", "dollars", "time", "known", box=None)
+    for line in planned:
+        rows = [f"{value:,}" if value is not None else "?" for value in (line.rows_in, line.rows_kept)]
+        table.add_row(
+            line.name,
+            line.state,
+            *rows,
+            _range(line.tokens, line.tokens_low, line.tokens_high, rough) if line.tokens is not None else "",
+            _range(line.dollars, line.dollars_low, line.dollars_high, lambda value: f"{value:,.2f}"),
+            _range(line.seconds, line.seconds_low, line.seconds_high, clock),
+            line.known,
+        )
+    dollars, seconds = ([getattr(line, name) for line in planned] for name in ("dollars", "seconds"))
+    table.add_row("all", "", "", "", "", _total(dollars, lambda value: f"{value:,.2f}"), _total(seconds, clock), "")
+    Console(width=max(Console().width, 120)).print(table)
+    for line in planned:
+        if line.note:
+            click.echo(f"{line.name}: {line.note}.")
+    seen = {line.known for line in planned}
+    for word, meaning in KNOWN.items():
+        if word in seen:
+            click.echo(meaning)
+
+
+def _range(value: float | None, low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    if value is None:
+        return "?"
+    return show(value) if low is None or high is None else f"{show(value)} ({show(low)} to {show(high)})"
+
+
+def _total(values: list[float | None], show: Callable[[float], str]) -> str:
+    """The sum of what is known, and whether there is more."""
+    return show(sum(value for value in values if value is not None)) + (" and ?" if None in values else "")
+
+
+def _stage_verb(name: str, text: str) -> None:
+    @main.command(name, help=text)
+    @click.argument("recipe", default="laptop")
+    @recipe_options
+    def verb(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+        make(open_run(recipe, work, changes), name)
+
+    del verb
+
+
+for _name, _text in STAGE_VERBS.items():
+    _stage_verb(_name, _text)
+
+
+@main.command()
+@click.argument("which", type=click.Choice(["pretrain", "finetune"]))
+@click.argument("recipe", default="laptop")
+@recipe_options
+def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Pack texts into one array of tokens, for pretraining or for finetuning."""
+    make(open_run(recipe, work, changes), f"pack_{which}")
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Finetune again without what is near the benchmark, tau by tau, and compare (paper §5, Table 3)."""
+    from codetextbook.benchmarks.table3 import markdown
+    from codetextbook.errors import ConfigError
+
+    opened = open_run(recipe, work, changes)
+    if not opened.branches:
+        raise ConfigError(
+            f"nobody sits {opened.recipe.contamination.benchmark!r}",
+            where="[contamination] benchmark",
+            hint=f"one that [evaluate] asks: {', '.join(opened.recipe.evaluate.asked)}",
+        )
+    names = [name for name in opened.branches if name.startswith("contamination@")]
+    table = markdown([make(opened, name).json("row") for name in names])
+    path = Path(work) / "contamination.md"
+    path.write_text(table, encoding="utf-8")
+    click.echo(f"\n{table}\nwritten to {path}")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.toml"))
+@click.option("--extends", default="laptop", show_default=True, help="The recipe to start from.")
+def init(path: Path, extends: str) -> None:
+    """Write a recipe of your own, to be changed, at PATH."""
+    from codetextbook.errors import InputError
+    from codetextbook.recipe import Recipe
+
+    base = Recipe.load(extends)
+    if path.exists():
+        raise InputError("this file exists already", where=str(path), hint="another name")
+    name = json.dumps(path.stem, ensure_ascii=False)
+    path.write_text(
+        f"# Every setting not named here is that of {extends!r}; `codetextbook explain recipe {extends}` prints them all.\n"
+        f'name = {name}\nextends = "{extends}"\n\n[curate]\n# threshold and share of what is kept: codetextbook explain curate\n',
+        encoding="utf-8",
+    )
+    Recipe.load(path)
+    click.echo(f"wrote {path} (from {base.name}). Next: codetextbook plan {path}")
+
+
+@main.command()
+@click.argument("stage")
+@click.argument("recipe", default="laptop")
+@recipe_options
+@click.option("--prompt", is_flag=True, help="Print exactly what a teacher would be sent, filled with a real example.")
+def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt: bool) -> None:
+    """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
+    import importlib
+
+    from codetextbook.config import Config
+    from codetextbook.errors import ConfigError
+    from codetextbook.recipe import Recipe
+    from codetextbook.stages.contract import STAGES
+
+    importlib.import_module("codetextbook.pipeline")  # registers every stage
+    loaded = Recipe.load(recipe).replace(dict(map(change, changes)))
+    if stage == "recipe":
+        click.echo(loaded.dump())
+        return
+    if stage not in STAGES:
+        raise ConfigError(f"no stage {stage!r}", hint=f"one of {', '.join(STAGES)}, or recipe")
+    found = STAGES[stage]
+    module = importlib.import_module(found.function.__module__)
+    if prompt:
+        from codetextbook.site import Site
+        from codetextbook.teacher.preview import preview
+
+        if not hasattr(module, "example_request"):
+            raise ConfigError(f"{stage} asks no teacher", hint="annotate, textbook or exercises")
+        settings = getattr(loaded, stage)
+        click.echo(preview(module.example_request(settings), Site.load(Path(work)).teacher, model=settings.model))
+        return
+    click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
+    click.echo((module.__doc__ or "").strip() + "\n")
+    values = getattr(loaded, stage, None)
+    config: type[Config] = found.config
+    if isinstance(values, Config) and type(values).__module__ == module.__name__:
+        config = type(values)  # the recipe's table, where the stage's settings are made from it
+    for name, field in config.model_fields.items():
+        shown = getattr(values, name, field.default)
+        click.echo(f"  {name} = {shown!r}\n      {(field.description or '').strip()}")
+
+
+@main.command()
+@click.argument("key")
+@work_option
+def why(key: str, work: str) -> None:
+    """Where an artifact came from, or what became of a document, by the beginning of its id (8 digits or more)."""
+    from codetextbook.errors import InputError
+    from codetextbook.panel import summary
+    from codetextbook.run import fate, lineage
+    from codetextbook.store import Store
+
+    if len(key) < 8:
+        raise InputError(f"{key!r} is too short to tell anything apart", hint="8 digits or more")
+    store = Store(Path(work) / "store")
+    if any(artifact.id.startswith(key) for artifact in store.artifacts()):
+        for depth, artifact in lineage(store, key):
+            click.echo(f"{'  ' * depth}{artifact.stage} {artifact.id}  {summary(artifact)}")
+        return
+    lines = fate(store, key)
+    if not lines:
+        raise InputError(f"no artifact and no document with an id that begins {key!r}", where=str(store.root))
+    click.echo("\n".join(lines))
+
+
+@main.command()
+def doctor() -> None:
+    """What this machine has, what is missing, and the exact line that installs it."""
+    from codetextbook.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(f"{'✓' if finding.present else '✗'} {finding.name}: {finding.found}")
+        if not finding.present and finding.remedy:
+            click.echo(f"    {finding.remedy}")
+    sys.exit(0 if all(finding.present or not finding.needed for finding in findings) else EXIT_FAULTS)
