@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from codetextbook.nouns import Verdict
 from codetextbook.store import Artifact
 
 BINS = 20
@@ -203,18 +204,18 @@ def curve(artifact: Artifact) -> list[dict[str, Any]] | None:
 
 
 def samples(artifact: Artifact | None, cap: int) -> list[dict[str, Any]]:
-    """Completions to read: of each model, benchmark and verdict in turn, the first ones."""
+    """Completions to read: of each model, benchmark and verdict in turn, the first ones; those that passed come first in each turn."""
     table = _table(artifact, "completions")
     if table is None:
         return []
-    ranked: list[tuple[int, int, dict[str, Any]]] = []
+    ranked: list[tuple[int, bool, int, dict[str, Any]]] = []
     seen: Counter[tuple[str, str, str]] = Counter()
     for order, row in enumerate(table.to_pylist()):
         key = (row["model"], row["benchmark"], row["verdict"])
-        ranked.append((seen[key], order, row))
+        ranked.append((seen[key], row["verdict"] != Verdict.PASSED.value, order, row))
         seen[key] += 1
-    ranked.sort(key=lambda entry: (entry[0], entry[1]))
-    return [row | {"entry_point": entry_point(row["prompt"])} for _, _, row in ranked[:cap]]
+    ranked.sort(key=lambda entry: entry[:3])
+    return [row | {"entry_point": entry_point(row["prompt"])} for *_, row in ranked[:cap]]
 
 
 def entry_point(prompt: str) -> str:

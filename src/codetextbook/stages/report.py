@@ -25,7 +25,7 @@ class Report(Config):
     """Matches shown for each detector of contamination."""
 
 
-@stage(version=1)
+@stage(version=2)
 def report(
     cfg: Report,
     corpus: Artifact,
