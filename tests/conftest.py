@@ -8,7 +8,6 @@ import pytest
 
 from codetextbook.recipe import Recipe
 from codetextbook.run import Run
-from codetextbook.site import Site
 
 LESSON = '''"""Lektion {number}: Grüße, 你好, and a snowman ☃."""
 
@@ -58,5 +57,8 @@ def tiny(shared: Path) -> Recipe:
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny: Recipe, shared: Path) -> Run:
-    """The tiny recipe's run, with two workers."""
-    return Run(tiny, shared / "work", Site(workers=2, threads=1))
+    """The tiny recipe's run, with two workers, each of one thread; the workspace says so to whoever opens it later."""
+    work = shared / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "site.toml").write_text("workers = 2\nthreads = 1\n", encoding="utf-8")
+    return Run(tiny, work)

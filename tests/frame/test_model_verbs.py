@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_model_goes_out_and_comes_in_and_writes_the_same(tiny_run: Run, tmp_path: Path) -> None:
     chosen = tiny_run.make("select")
-    work = ("--work", str(tiny_run.work))
+    shutil.copytree(chosen.folder, tmp_path / "own" / "store" / "select" / chosen.id)  # other tests choose models too
+    work = ("--work", "own")
     assert run("export", "hf", "out", *work, cwd=tmp_path).stdout == "wrote out\n"
     assert run("export", "gguf", *work, cwd=tmp_path).stdout == f"wrote codetextbook-{chosen.id}.gguf\n"
     assert "wrote ours" in run("import", "out", "ours", cwd=tmp_path).stdout

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from misbehaving import ANSWER, KEY
+from running_server import Running
 from test_teacher import endpoint, question
 
 from codetextbook.nouns import DOCUMENT, document_id
@@ -23,7 +24,6 @@ from codetextbook.stages.textbook import Textbook, textbook
 from codetextbook.store import Store, Writer
 from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect, drills
 from codetextbook.teacher.protocol import as_json
-from conftest import Running
 
 
 def test_what_was_asked_ahead_is_not_asked_again_and_failures_are_remembered(server: Running, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from misbehaving import KEY
+from running_server import Running
 
 from codetextbook.errors import TeacherError
 from codetextbook.site import TeacherSite
@@ -28,7 +29,6 @@ from codetextbook.teacher import (
     ask_all,
     connect,
 )
-from conftest import Running
 
 PRICES = Prices(1.0, 2.0)
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 from misbehaving import KEY
+from running_server import Running
 from test_teacher import endpoint, question
 
 from codetextbook.errors import InputError, TeacherError
 from codetextbook.teacher import Journal, Limits, Prices, Reply, ask_all, connect
 from codetextbook.teacher.journal import Room
 from codetextbook.teacher.ledger import stats, verify
-from conftest import Running
 
 HERE = Path(__file__).parent
 CLIENT = """

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from misbehaving import ANSWER, KEY
+from running_server import Running
 
 from codetextbook.errors import ConfigError, InputError, TeacherError
 from codetextbook.site import TeacherSite
@@ -29,7 +30,6 @@ from codetextbook.teacher.ledger import export, stats, take_in, verify
 from codetextbook.teacher.openai import retry_after_seconds
 from codetextbook.teacher.prices import quote
 from codetextbook.teacher.protocol import Prices
-from conftest import Running
 
 
 def question(text: str, **changes: Any) -> Request:

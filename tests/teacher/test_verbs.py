@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from running_server import Running
 from test_teacher import question
 
 from codetextbook.cli import main
 from codetextbook.site import TeacherSite
 from codetextbook.teacher import ask_all, connect
-from conftest import Running
 
 
 def said(*words: str, code: int = 0) -> str:

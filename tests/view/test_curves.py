@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from browser import Browser
+from served import Started, Viewer
 
 from codetextbook.store import Store
 from codetextbook.view.catalog import Catalog
 from codetextbook.view.curves import figures, trainings
-from conftest import Started, Viewer
 
 
 def row(step: int, **more: object) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from served import Started, Viewer, copy_of
 
 from codetextbook.run import Run
 from codetextbook.store import Store
 from codetextbook.view.catalog import Catalog
 from codetextbook.view.library import Library
-from conftest import Started, Viewer, copy_of
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 from browser import Browser
-from hostile import hostile_workspace
+from hostile_workspace import hostile_workspace
 from hypothesis import given
 from hypothesis import strategies as st
+from served import Started, Viewer
 
 from codetextbook.view.harmless import LINES_SHOWN, harmless, lines
 from codetextbook.view.shelves import SHELVES
-from conftest import Started, Viewer
 
 UNSEEN = r"/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e007f}]/u"
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from browser import Browser
+from served import Started, copy_of
 
 from codetextbook.benchmarks.alarms import Alarm, AlarmFile, load_marks
 from codetextbook.errors import CodetextbookError
@@ -17,7 +18,6 @@ from codetextbook.stages.annotate import read_recorded
 from codetextbook.stages.decontaminate import KINDS, Decontaminate, judge, match_rows, screen
 from codetextbook.store import Artifact, Store
 from codetextbook.view.review import Ledger
-from conftest import Started, copy_of
 
 
 def newest(work: Path, stage: str) -> Artifact:

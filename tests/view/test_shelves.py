@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from browser import Browser
+from served import Viewer
 
 from codetextbook.store import Artifact, Store
 from codetextbook.view.catalog import Catalog
 from codetextbook.view.items import changes
 from codetextbook.view.library import ROWS_PER_PAGE, Ask, Library
 from codetextbook.view.shelves import DOCUMENTS, EXERCISES, MATCHES, PAGES, SHELVES
-from conftest import Viewer
 
 
 def of(store: Store, stage: str) -> Artifact:
