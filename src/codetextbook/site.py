@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import ConfigError
@@ -43,12 +43,16 @@ class TeacherSite(Config):
     """File of `recorded`: what `codetextbook journal export` wrote."""
     journal: str = ""
     """File that keeps every reply; empty: `store/journal.sqlite3` in the workspace."""
+    client: Literal["built-in", "openai"] = "built-in"
+    """Who carries the requests of kind `openai`: our own client, or the official `openai` package (about six times the processor time)."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never written anywhere."""
     requests_in_flight: int = Field(default=32, ge=1, le=10_000)
     """Requests under way at once, at each server; for `local`, sequences of one batch."""
     timeout_seconds: float = Field(default=120.0, gt=0)
     """Seconds without an answer after which an attempt has failed."""
+    hedge_after_seconds: float | None = Field(default=None, gt=0)
+    """Seconds without an answer after which a request of kind `openai` is sent a second time; may be billed twice. Unset: never."""
     patience_seconds: float = Field(default=300.0, ge=0)
     """Seconds without any answer to anybody after which a busy or unreachable server counts as gone (ours: a vLLM restart)."""
     dollars_limit: float = Field(default=0.0, ge=0)
@@ -82,6 +86,14 @@ class TeacherSite(Config):
         ):
             raise ValueError("an address holds no name and no password: put the key into an environment variable")
         return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind != "openai" and (self.client != "built-in" or self.hedge_after_seconds is not None):
+            raise ValueError(f"client and hedge_after_seconds are for kind openai, not for {self.kind}")
+        if self.hedge_after_seconds is not None and self.hedge_after_seconds >= self.timeout_seconds:
+            raise ValueError("hedge_after_seconds is not below timeout_seconds: nothing would be sent a second time")
+        return self
 
 
 class Site(Config):

@@ -28,6 +28,7 @@ class Misbehaving:
         self.billed: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.heads: list[bytes] = []
         self.now = self.most = 0
         self.count_file, self.delay_seconds = count_file, delay_seconds
         self.answer = ""
@@ -46,7 +47,8 @@ class Misbehaving:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        head = self.heads[-1].decode()
         length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
         body = json.loads(await reader.readexactly(int(length.group(1)) if length else 0))
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]

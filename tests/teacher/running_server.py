@@ -14,10 +14,11 @@ class Running(Misbehaving):
     def __init__(self, delay_seconds: float = 0.0) -> None:
         super().__init__(delay_seconds=delay_seconds)
         self.port = 0
+        self.address = ""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.address or f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -33,4 +33,4 @@ def test_every_command_exists(verb: str) -> None:
 def test_all_kinds_are_shown() -> None:
     kinds = {Site.parse(tomllib.loads(text), where="docs").teacher.kind for text in SITES}
     assert kinds == {"openai", "batch", "local", "recorded"} and 'kind = "vllm"' in PAGE
-    assert len(SITES) == 7 and "journal verify" in VERBS
+    assert len(SITES) == 9 and "journal verify" in VERBS

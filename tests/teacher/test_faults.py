@@ -7,55 +7,17 @@ import logging
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
+from journalled_teacher import both_clients, counted, question, teacher_of
 from misbehaving import KEY
 from running_server import Running
 
-from codetextbook.errors import TeacherError
+from codetextbook.errors import ConfigError, TeacherError
 from codetextbook.site import TeacherSite
-from codetextbook.teacher import (
-    Failure,
-    Journal,
-    Journalled,
-    Limits,
-    Message,
-    OpenAIBackend,
-    Patience,
-    Prices,
-    Reply,
-    Request,
-    ask_all,
-    connect,
-)
-
-PRICES = Prices(1.0, 2.0)
-
-
-def question(text: str, **changes: Any) -> Request:
-    return Request((Message("user", text),), **({"max_tokens": 20} | changes))
-
-
-def teacher_of(
-    folder: Path, *servers: Running, timeout: float = 5.0, in_flight: int = 8, **patience: Any
-) -> Journalled:
-    urls = [server.url for server in servers]
-    backend = OpenAIBackend(
-        urls, "m", prices=PRICES, in_flight=in_flight, timeout_seconds=timeout, first_wait_seconds=0.01
-    )
-    patient = Patience(**({"patience_seconds": 10.0} | patience))
-    return Journalled(backend, Journal(folder / "j.sqlite3"), prices=PRICES, limits=Limits(1.0), patience=patient)
-
-
-def counted(folder: Path) -> int:
-    """Requests that the journal holds to be billed."""
-    journal = Journal(folder / "j.sqlite3")
-    spent = journal.spent()
-    journal.close()
-    assert spent.reserved_requests == 0
-    return spent.requests + spent.lost_requests
-
+from codetextbook.teacher import Failure, Reply, ask_all, connect
+from codetextbook.teacher.client import MakeClient
+from codetextbook.teacher.official import Official
 
 FAULTS = {
     "[429] a": "re",
@@ -91,14 +53,15 @@ FAULTS = {
 }
 
 
+@both_clients
 def test_every_request_ends_and_the_journal_counts_what_the_server_bills(
-    server: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: Running, tmp_path: Path, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     texts = [*FAULTS, *(f"good {k}" for k in range(30))]
     asked: list[dict[str, int]] = []
     for _ in range(2):
-        teacher = teacher_of(tmp_path, server, timeout=3.0)
+        teacher = teacher_of(tmp_path, server, client=client, timeout=3.0)
         replies = ask_all(teacher, [question(text) for text in texts])
         teacher.close()
         for text, reply in zip(texts, replies, strict=True):
@@ -123,13 +86,14 @@ def test_an_answer_that_was_cut_says_so(server: Running, tmp_path: Path) -> None
     assert isinstance(reply, Reply) and reply.finish_reason == "length"
 
 
+@both_clients
 @pytest.mark.parametrize(
     ("status", "said"), [("401", "OPENAI_API_KEY"), ("403", "key"), ("404", "model"), ("4299", "money")]
 )
 def test_a_refused_key_an_unknown_model_and_an_empty_account_end_the_work_at_once(
-    server: Running, tmp_path: Path, status: str, said: str
+    server: Running, tmp_path: Path, client: MakeClient, status: str, said: str
 ) -> None:
-    teacher = teacher_of(tmp_path, server, in_flight=2)
+    teacher = teacher_of(tmp_path, server, client=client, in_flight=2)
     with pytest.raises(TeacherError, match=said) as caught:
         ask_all(teacher, [question("good"), *(question(f"[{status} x9] {k}") for k in range(50))])
     teacher.close()
@@ -147,18 +111,20 @@ def test_a_server_that_breaks_down_ends_the_work_and_rejects_no_corpus(server: R
     assert server.asked.total() < 60
 
 
-def test_a_server_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
+@both_clients
+def test_a_server_that_is_not_there_costs_nothing(tmp_path: Path, client: MakeClient) -> None:
     nobody = Running()
     nobody.port = 9
-    teacher = teacher_of(tmp_path, nobody, patience_seconds=0.2)
+    teacher = teacher_of(tmp_path, nobody, client=client, patience_seconds=0.2)
     with pytest.raises(TeacherError, match="unreachable") as caught:
         ask_all(teacher, [question("a"), question("b")])
     teacher.close()
     assert caught.value.hint and counted(tmp_path) == 0
 
 
-def test_a_server_restarted_in_the_middle_is_waited_for(server: Running, tmp_path: Path) -> None:
-    teacher = teacher_of(tmp_path, server, in_flight=4)
+@both_clients
+def test_a_server_restarted_in_the_middle_is_waited_for(server: Running, tmp_path: Path, client: MakeClient) -> None:
+    teacher = teacher_of(tmp_path, server, client=client, in_flight=4)
     restarted = []
 
     def watch(number: int) -> None:
@@ -175,10 +141,11 @@ def test_a_server_restarted_in_the_middle_is_waited_for(server: Running, tmp_pat
     assert server.billed.total() <= counted(tmp_path) <= server.billed.total() + 4
 
 
-def test_when_one_server_fails_the_other_takes_its_share(server: Running, tmp_path: Path) -> None:
+@both_clients
+def test_when_one_server_fails_the_other_takes_its_share(server: Running, tmp_path: Path, client: MakeClient) -> None:
     second = Running(delay_seconds=0.01)
     second.start()
-    teacher = teacher_of(tmp_path, server, second, in_flight=4)
+    teacher = teacher_of(tmp_path, server, second, client=client, in_flight=4)
     first_half = ask_all(teacher, [question(str(k)) for k in range(40)])
     assert server.billed.total() > 5 and second.billed.total() > 5
     second.stop()
@@ -188,19 +155,23 @@ def test_when_one_server_fails_the_other_takes_its_share(server: Running, tmp_pa
     assert 0 <= counted(tmp_path) - server.billed.total() - second.billed.total() <= 4
 
 
-def test_a_server_that_asks_for_a_wait_is_left_alone_for_it(server: Running, tmp_path: Path) -> None:
-    teacher = teacher_of(tmp_path, server, in_flight=1)
+@both_clients
+def test_a_server_that_asks_for_a_wait_is_left_alone_for_it(
+    server: Running, tmp_path: Path, client: MakeClient
+) -> None:
+    teacher = teacher_of(tmp_path, server, client=client, in_flight=1)
     begin = time.monotonic()
     ask_all(teacher, [question("[4290] a")])
     teacher.close()
     assert time.monotonic() - begin >= 0.2
 
 
+@both_clients
 def test_a_server_without_schemas_is_asked_without_and_one_with_them_is_held_to_it(
-    server: Running, tmp_path: Path
+    server: Running, tmp_path: Path, client: MakeClient
 ) -> None:
     schema = {"type": "object", "properties": {"score": {"type": "number"}}, "required": ["score"]}
-    teacher = teacher_of(tmp_path, server)
+    teacher = teacher_of(tmp_path, server, client=client)
     (held,) = ask_all(teacher, [question("a", schema=schema)])
     assert isinstance(held, Reply) and held.text.startswith('{"score"')
     (free,) = ask_all(teacher, [question("[no-schema] b", schema=schema)])
@@ -210,8 +181,11 @@ def test_a_server_without_schemas_is_asked_without_and_one_with_them_is_held_to_
     assert counted(tmp_path) == 2
 
 
-def test_an_answer_sent_twice_is_no_answer_to_the_next_question(server: Running, tmp_path: Path) -> None:
-    teacher = teacher_of(tmp_path, server, in_flight=1)
+@both_clients
+def test_an_answer_sent_twice_is_no_answer_to_the_next_question(
+    server: Running, tmp_path: Path, client: MakeClient
+) -> None:
+    teacher = teacher_of(tmp_path, server, client=client, in_flight=1)
     texts = [f"[twice] {k}" for k in range(30)]
     replies = ask_all(teacher, [question(text) for text in texts])
     teacher.close()
@@ -220,20 +194,70 @@ def test_an_answer_sent_twice_is_no_answer_to_the_next_question(server: Running,
 
 
 def test_a_key_in_the_address_is_refused() -> None:
-    from codetextbook.errors import ConfigError
-
     with pytest.raises(ConfigError, match="environment variable"):
         TeacherSite.parse({"base_url": f"http://me:{KEY}@127.0.0.1/v1"}, where="site.toml")
 
 
-def test_a_connected_teacher_sends_the_key_of_the_named_variable(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("client", ["built-in", "openai"])
+@pytest.mark.parametrize(("key", "sent"), [("sk-other", ["Bearer sk-other"]), ("", [])])
+def test_a_connected_teacher_sends_the_key_of_the_named_variable_and_no_other(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: str, key: str, sent: list[str]
 ) -> None:
-    monkeypatch.setenv("OTHER_KEY", "sk-other")
-    free = {"dollars_per_million_input_tokens": 0.0, "dollars_per_million_output_tokens": 0.0}
-    teacher = connect(
-        TeacherSite(base_url=server.url, model="m", api_key_env="OTHER_KEY", **free), tmp_path / "j.sqlite3"
-    )
+    monkeypatch.setenv("OTHER_KEY", key)
+    values = {"base_url": server.url, "model": "m", "api_key_env": "OTHER_KEY", "client": client}
+    values |= {"dollars_per_million_input_tokens": 0.0, "dollars_per_million_output_tokens": 0.0}
+    teacher = connect(TeacherSite.parse(values, where="site.toml"), tmp_path / "j.sqlite3")
     ask_all(teacher, [question("a")])
     teacher.close()
-    assert server.keys == ["Bearer sk-other"]
+    assert server.keys == sent
+    assert (b"AsyncOpenAI" in server.heads[0]) == (client == "openai")
+
+
+@both_clients
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    server: Running, tmp_path: Path, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n{KEY}")
+    teacher = teacher_of(tmp_path, server, client=client)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY") as caught:
+        ask_all(teacher, [question("a")])
+    teacher.close()
+    told = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert KEY not in told and server.asked.total() == 0
+
+
+@both_clients
+def test_both_clients_send_the_same_body(server: Running, tmp_path: Path, client: MakeClient) -> None:
+    teacher = teacher_of(tmp_path, server, client=client, in_flight=1)
+    chat = question("é 🐍", sample=7, stop=("\n\n",), answers=("Yes", "No"), temperature=0.7)
+    scored, text = ask_all(teacher, [chat, question("def f(", form="completion")])
+    teacher.close()
+    assert server.bodies == [
+        {
+            "model": "m", "messages": [{"role": "user", "content": "é 🐍"}], "temperature": 0.7, "max_tokens": 20,
+            "seed": 7, "stop": ["\n\n"], "logprobs": True, "top_logprobs": 20,
+        },
+        {"model": "m", "prompt": "def f(", "temperature": 0.0, "max_tokens": 20},
+    ]  # fmt: skip
+    assert isinstance(scored, Reply) and set(scored.scores) == {"Yes", "No"}
+    assert isinstance(text, Reply) and text.text == "re: def f("
+
+
+@both_clients
+@pytest.mark.parametrize("address", ["nowhere", "htp://127.0.0.1/v1"])
+def test_an_address_that_is_none_is_named_and_costs_nothing(tmp_path: Path, client: MakeClient, address: str) -> None:
+    nobody = Running()
+    nobody.address = address
+    teacher = teacher_of(tmp_path, nobody, client=client)
+    with pytest.raises(TeacherError, match=f"no address of a server: '{address}'"):
+        ask_all(teacher, [question("a")])
+    teacher.close()
+    assert counted(tmp_path) == 0
+
+
+def test_half_a_surrogate_pair_is_one_requests_failure(server: Running, tmp_path: Path) -> None:
+    teacher = teacher_of(tmp_path, server, client=Official)
+    half, whole = ask_all(teacher, [question("\ud800"), question("a")])
+    teacher.close()
+    assert isinstance(half, Failure) and half.reason == "request_refused"
+    assert isinstance(whole, Reply) and counted(tmp_path) == server.billed.total() == 1

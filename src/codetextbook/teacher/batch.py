@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -25,9 +25,10 @@ import aiohttp
 
 from codetextbook.errors import TeacherError
 from codetextbook.teacher import wire
+from codetextbook.teacher.client import key_header, struck
 from codetextbook.teacher.journal import Journal
-from codetextbook.teacher.openai import fatal, key_header, struck
-from codetextbook.teacher.protocol import Again, Failure, Prices, Reply, Request
+from codetextbook.teacher.openai import fatal
+from codetextbook.teacher.protocol import Again, Failure, Prices, Reply, Request, unheard
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 190_000_000
@@ -100,7 +101,7 @@ class BatchBackend:
             await self._session.close()
             self._session = None
 
-    async def attempt(self, request: Request) -> Reply | Failure | Again:
+    async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The batch's answer; comes when the batch has ended.
 
         Raises:

@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from codetextbook.errors import ConfigError, TeacherError
+from codetextbook.teacher.client import BuiltIn
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience
+from codetextbook.teacher.official import Official
 from codetextbook.teacher.openai import OpenAIBackend
 from codetextbook.teacher.prices import quote
 from codetextbook.teacher.protocol import Backend, Failure, Prices, Reply, Request
@@ -68,6 +70,10 @@ class Endpoint(Protocol):
     def json_schema(self) -> bool: ...
     @property
     def poll_seconds(self) -> float: ...
+    @property
+    def client(self) -> str: ...
+    @property
+    def hedge_after_seconds(self) -> float | None: ...
 
 
 class Connected(Protocol):
@@ -111,7 +117,10 @@ def connect(endpoint: Endpoint, journal: Path, *, model: str = "") -> Connected:
         raise
     patience = Patience(patience_seconds=endpoint.patience_seconds)
     extra = dict(endpoint.extra_body) if endpoint.kind in ("openai", "batch") else None
-    return Journalled(backend, book, prices=prices, limits=limits, patience=patience, extra=extra)
+    hedge = endpoint.hedge_after_seconds
+    return Journalled(
+        backend, book, prices=prices, limits=limits, patience=patience, extra=extra, hedge_after_seconds=hedge
+    )
 
 
 def prices_of(endpoint: Endpoint, name: str) -> Prices:
@@ -158,4 +167,5 @@ def _backend(endpoint: Endpoint, name: str, prices: Prices, book: Journal) -> Ba
         in_flight=endpoint.requests_in_flight,
         timeout_seconds=endpoint.timeout_seconds,
         dialect=dialect,
+        client=Official if endpoint.client == "openai" else BuiltIn,
     )

@@ -4,7 +4,7 @@ made again.
 How often is tried again depends on what it may cost. A busy server, or one that cannot be reached, costs nothing and is
 everyone's trouble: it is tried until nobody has had an answer for `patience_seconds`, then the work ends. An error of the
 server's costs nothing, but may be this request's own: six tries. An attempt that may have been billed is made once more and no
-more, and both count as spent.
+more, and both count as spent. A slow attempt may get a second one beside it (`hedge`, off by default): that is then the one more.
 
 A request that is out of tries fails alone when others are answered. When several in a row end so, the server is gone and the
 work ends: a server that broke down must not reject a corpus. A request that failed is not tried again by the same process: the next
@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from codetextbook.errors import TeacherError
+from codetextbook.teacher.hedge import race
 from codetextbook.teacher.journal import Asked, Journal, Limits, Room
 from codetextbook.teacher.protocol import FAILED, Again, Backend, Failure, Prices, Reply, Request, Unanswered
 
@@ -48,6 +49,16 @@ class Patience:
     tries: int = 6
     billed_tries: int = 2
     patience_seconds: float = 300.0
+
+
+class Attempted(NamedTuple):
+    """What came of trying once."""
+
+    number: int
+    """Of the reservation that is still to be settled, released or lost."""
+    outcome: Reply | Failure | Again
+    also_billed: bool
+    """A second attempt beside it may have been billed, and was counted."""
 
 
 class Progress(NamedTuple):
@@ -82,9 +93,10 @@ class Journalled:
         limits: Limits,
         patience: Patience = Patience(),
         extra: dict[str, Any] | None = None,
+        hedge_after_seconds: float | None = None,
     ) -> None:
         self._backend, self._journal, self._prices, self._limits = backend, journal, prices, limits
-        self._patience, self._extra = patience, extra
+        self._patience, self._extra, self._hedge_after = patience, extra, hedge_after_seconds
         self._asked: dict[str, asyncio.Task[Reply | Failure]] = {}
         self._failures: dict[str, Failure] = {}
         self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
@@ -172,24 +184,50 @@ class Journalled:
         """Attempt until there is an answer, or none is to be had; the reservation is settled, released or lost by then."""
         tries = billed = 0
         while True:
-            try:
-                outcome = await self._backend.attempt(request)
-            except TeacherError:
-                await self._commit(partial(self._journal.release, number))
-                raise
+            number, outcome, also_billed = await self._attempt(key, request, number, may_hedge=not billed)
             if isinstance(outcome, Reply):
                 return await self._keep(number, key, request, outcome)
             if isinstance(outcome, Failure):
                 await self._commit(partial(self._journal.release, number))
                 return self._failed(outcome, key)
             tries += not outcome.everyones
-            billed += outcome.maybe_billed
+            billed += outcome.maybe_billed + also_billed
             if billed >= self._patience.billed_tries or tries >= self._patience.tries or self._gave_up(outcome):
                 return await self._end(number, key, request, outcome)
             if outcome.maybe_billed:
                 number = await self._afresh(number, key, request, outcome)
             if outcome.wait_seconds:
                 await asyncio.sleep(min(LONGEST_WAIT_SECONDS, outcome.wait_seconds * 2**tries) * random.uniform(0.5, 1))
+
+    async def _attempt(self, key: str, request: Request, number: int, *, may_hedge: bool) -> Attempted:
+        """One attempt, or two where the first is slow and the site wants it so.
+
+        Raises:
+            TeacherError: no request can be answered; the reservation is released.
+        """
+        also_billed = False
+        try:
+            if self._hedge_after is None or not may_hedge:
+                return Attempted(number, await self._backend.attempt(request), also_billed)
+            attempt, second = partial(self._backend.attempt, request), partial(self._reserve_second, key, request)
+            winner, other, unused = await race(attempt, number, self._hedge_after, second)
+            number = winner.number
+            if unused is not None:
+                await self._commit(partial(self._journal.release, unused))
+            elif other is not None and other.maybe_billed:
+                also_billed = True
+                await self._commit(partial(self._journal.lose, other.number, "hedged"))
+            elif other is not None:
+                await self._commit(partial(self._journal.release, other.number))
+            return Attempted(number, winner.task.result(), also_billed)
+        except TeacherError:
+            await self._commit(partial(self._journal.release, number))
+            raise
+
+    async def _reserve_second(self, key: str, request: Request) -> int | None:
+        """A reservation for a second attempt; none where the budget has no room for it."""
+        asked: Asked = await self._commit(partial(self._journal.reserve, key, self._room(request), self._limits))
+        return asked.number
 
     def _gave_up(self, outcome: Again) -> bool:
         return outcome.everyones and time.monotonic() - self._last_word > self._patience.patience_seconds

@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import torch
 
 from codetextbook.errors import InputError
-from codetextbook.teacher.protocol import Again, Failure, Reply, Request
+from codetextbook.teacher.protocol import Again, Failure, Reply, Request, unheard
 from codetextbook.teacher.slots import Prefix, Slots
 from codetextbook.teacher.weights import Weights, load_transformers
 
@@ -259,7 +259,7 @@ class LocalBackend:
         if self._working is not None:
             await self._working
 
-    async def attempt(self, request: Request) -> Reply | Failure | Again:
+    async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The model's answer; comes with those of the same moment."""
         assert self._loaded is not None, "use `async with`"
         ready = self._loaded.ready(request)

@@ -8,7 +8,7 @@ again; `RecordedTeacher` replays.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol, Self
@@ -151,6 +151,10 @@ class Unanswered(TeacherError):
     """No answer after every try, and nobody else had one: the server is gone."""
 
 
+def unheard() -> None:
+    """For an attempt whose leaving nobody wants to hear of."""
+
+
 class Entered(Protocol):
     """Entered before the first question, left after the last; may be entered again."""
 
@@ -174,8 +178,8 @@ class Backend(Entered, Protocol):
         """Requests that may be under way at once."""
         ...
 
-    async def attempt(self, request: Request) -> Reply | Failure | Again:
-        """One attempt.
+    async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
+        """One attempt. `sent` is called when the request leaves for a server that could answer it a second time (hedging).
 
         Raises:
             TeacherError: no request can be answered (key refused, model unknown).

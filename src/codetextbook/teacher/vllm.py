@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from codetextbook.errors import MissingDependency
-from codetextbook.teacher.protocol import Again, Failure, Reply, Request
+from codetextbook.teacher.protocol import Again, Failure, Reply, Request, unheard
 from codetextbook.teacher.wire import TOP_LOGPROBS
 
 
@@ -63,7 +64,7 @@ class VllmBackend:
         if self._working is not None:
             await self._working
 
-    async def attempt(self, request: Request) -> Reply | Failure | Again:
+    async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The engine's answer; comes with those of the same moment."""
         done: asyncio.Future[Reply | Failure | Again] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Item(request, done))
