@@ -145,6 +145,30 @@ def test_what_cannot_cross_is_labelled(sandbox: Sandbox) -> None:
     )
 
 
+def test_a_program_cannot_change_what_the_tests_lend_it(sandbox: Sandbox) -> None:
+    """It may call a function of the tests; attributes, items and every other operation on it are refused, also in raw messages."""
+    tests = "def ask():\n    return ask.answer\nask.answer = 1\nassert f(ask) == ASKED\nassert ask() == 1 and vars(ask) == {'answer': 1}\n"
+    tries = {
+        "ask.answer = 2": "CodecError",
+        "ask.new = 2": "CodecError",
+        "del ask.answer": "AttributeError",
+        "ask.answer": "CodecError",
+        "ask._peer.request('set', ask._ref, '__code__', None)": "CodecError",
+        "ask._peer.request('set', ask._ref, '__globals__', {})": "CodecError",
+        "ask._peer.request('attribute', ask._ref, '__globals__')": "CodecError",
+        "ask._peer.request('item', ask._ref, 0)": "CodecError",
+        "ask._peer.request('iterate', ask._ref)": "CodecError",
+        "ask()": "1",
+    }
+    code = (
+        f"def f(ask):\n    told = []\n    for text in {list(tries)!r}:\n        try:\n            exec(compile(text, '', 'single'), {{'ask': ask}})\n"
+        "            told.append(str(ask()))\n        except Exception as error:\n"
+        "            told.append(str(error).partition(':')[0] if 'Error:' in str(error) else type(error).__name__)\n    return told\n"
+    )
+    result = sandbox.check(code, tests.replace("ASKED", repr(list(tries.values()))), "f")
+    assert (result.status, result.detail) == (Status.PASSED, "")
+
+
 def test_helpers_of_the_prompt_are_out_of_the_programs_reach(sandbox: Sandbox) -> None:
     prompt = 'def undo(s):\n    return s[::-1]\n\n\ndef f(s):\n    """Reverse s."""\n'
     tests = "def check(candidate):\n    assert undo(candidate('abc')) == 'abc'\n"

@@ -12,6 +12,7 @@ passed by value, so tests of in-place changes cannot pass; tests that pass their
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -19,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from codetextbook.errors import SandboxError
 from codetextbook.sandbox.cell.codec import CodecError, encode
@@ -34,10 +35,23 @@ _STARTS, _SECONDS_BETWEEN_STARTS = 3, 0.3
 """A busy kernel refuses a namespace now and then: a weaker tier is taken only where the stronger one is refused again and again."""
 
 
+_log = logging.getLogger(__name__)
+
+
+class Opened(NamedTuple):
+    """A cell of the strongest tier to be had, and why no stronger one was: empty where the first one tried was."""
+
+    cell: Cell
+    tier: Tier
+    landlock_abi: int
+    weaker_because: str
+
+
 class Sandbox:
     """A pool of cells. A context manager; usable from several threads; not after a fork.
 
     `workers`: programs that run at once. `strongest`: the first tier that is tried; later ones are for tests of the weaker layers.
+    Where a weaker one is taken, `weaker_because` says why, and so does one logged warning.
 
     Raises:
         SandboxError: untrusted code cannot be contained here, and why; or, with a tier of E not allowed, no layer is available.
@@ -55,7 +69,9 @@ class Sandbox:
         if workers < 1:
             raise SandboxError(f"{workers} workers cannot run anything", where="sandbox", hint="workers = 1 or more")
         self.limits = limits or Limits()
-        first, self.tier, self.landlock_abi = _strongest_cell(self.limits, allow_unsafe, strongest)
+        first, self.tier, self.landlock_abi, self.weaker_because = _strongest_cell(self.limits, allow_unsafe, strongest)
+        if self.weaker_because:
+            _log.warning("sandbox: tier %s, because %s", self.tier, self.weaker_because)
         self.kernel = platform.release()
         self._pool = Pool(first, workers, self.tier, self.limits)
         self._workers, self._owner = workers, os.getpid()
@@ -149,15 +165,17 @@ class Sandbox:
         return results
 
 
-def _strongest_cell(limits: Limits, allow_unsafe: bool, strongest: Tier) -> tuple[Cell, Tier, int]:
+def _strongest_cell(limits: Limits, allow_unsafe: bool, strongest: Tier) -> Opened:
     """The first cell of the strongest tier whose layers all hold."""
-    tiers = [tier for tier in _TIERS if tier >= strongest] + (["E"] if allow_unsafe else [])
-    reasons = []
+    tiers = [tier for tier in _TIERS if tier >= strongest]
+    if allow_unsafe:
+        tiers.append("E")
+    reasons: list[str] = []
     for tier in tiers:
         for attempt in range(_STARTS):
             cell = Cell(tier, limits)
             try:
-                return cell, tier, cell.ready()  # type: ignore[return-value]
+                return Opened(cell, tier, cell.ready(), "; ".join(reasons))
             except TierMissing as error:
                 cell.close()
                 reason = f"tier {tier}: {error.what}"
