@@ -107,6 +107,23 @@ def test_two_processes_share_a_journal_and_ask_nothing_twice(tmp_path: Path) -> 
     assert set(billed.values()) == {1} and len(billed) == 120
 
 
+OPENING = """
+import sys, time
+from pathlib import Path
+from codetextbook.teacher import Journal
+start, folder = float(sys.argv[1]), Path(sys.argv[2])
+for turn in range(30):
+    time.sleep(max(0.0, start + turn * 0.1 - time.time()))
+    Journal(folder / f"{turn}.sqlite3").close()
+"""
+
+
+def test_processes_that_open_a_new_journal_at_once_all_get_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", OPENING, str(time.time() + 3), str(tmp_path)]
+    several = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [one.communicate()[1] for one in several] == [""] * 3
+
+
 @pytest.mark.parametrize("flight", [64, 512])
 def test_the_budget_is_never_passed_and_used_nearly_up(server: Running, tmp_path: Path, flight: int) -> None:
     one = question(f"{0:0100}")

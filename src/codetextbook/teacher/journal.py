@@ -123,11 +123,13 @@ class Journal:
         self._lock = self._lock_of(self.owner)
         self._base, self._reader = self._open(), self._open()
         try:
-            for base in (self._base, self._reader):
-                base.execute("PRAGMA journal_mode=WAL")
-                base.execute("PRAGMA synchronous=FULL")
-            self._base.executescript(_TABLES)
-            self._know_format()
+            # SQLite does not wait for a lock where two processes turn a new file to WAL at once: one is told at once that it is locked.
+            with FileLock(path.with_name(f"{path.name}.opening"), timeout=LOCK_SECONDS):
+                for base in (self._base, self._reader):
+                    base.execute("PRAGMA journal_mode=WAL")
+                    base.execute("PRAGMA synchronous=FULL")
+                self._base.executescript(_TABLES)
+                self._know_format()
         except (sqlite3.DatabaseError, InputError) as error:
             self._base.close()
             self._reader.close()
