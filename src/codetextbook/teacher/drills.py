@@ -2,7 +2,8 @@
 
 The recorded set was written once, with care, by a large model. The paper made exercises diverse mainly by constraining function names; its
 prompt is not published. Here each number draws a topic, a name (verb and noun), two more words and a difficulty from the seed alone.
-A reply holds two fenced blocks: the function with its docstring and solution, then its tests. Where it does not, it is rejected; nothing is mended.
+A reply holds two fenced blocks: the function with its docstring and solution, then its tests. Where it does not, it is rejected; nothing
+is mended.
 """
 
 from __future__ import annotations
