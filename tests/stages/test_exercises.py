@@ -18,8 +18,11 @@ from codetextbook.grammar import FAMILIES, draw_exercise
 from codetextbook.nouns import EXERCISE
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.exercises import Exercises, assigned, exercises, fault, parse_recorded, sift
+from codetextbook.stages.exercises import Exercises, assigned, exercises, sift
 from codetextbook.store import Artifact, Store, Writer
+from codetextbook.teacher import drills
+from codetextbook.teacher.drills import parse_recorded
+from codetextbook.text.exercise_form import fault
 
 GOOD = {
     "prompt": 'def double(x: int) -> int:\n    """Return twice x."""\n',
@@ -52,7 +55,7 @@ def small(**changes: Any) -> Exercises:
 def shelf(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The recorded set, replaced by rows of the test."""
     rows: list[dict[str, Any]] = []
-    monkeypatch.setattr(module, "recorded_rows", lambda: list(rows))
+    monkeypatch.setattr(drills, "recorded_rows", lambda: list(rows))
     return rows
 
 
@@ -216,7 +219,7 @@ def test_faults_of_the_user_are_explained(tmp_path: Path) -> None:
 
 
 def test_an_installation_without_the_recorded_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECORDED", "absent.jsonl")
+    monkeypatch.setattr(drills, "RECORDED", "absent.jsonl")
     with pytest.raises(InputError, match="recorded exercises") as caught:
-        module.recorded_rows()
+        drills.recorded_rows()
     assert caught.value.hint

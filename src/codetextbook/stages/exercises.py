@@ -15,7 +15,6 @@ near-identical means equal but for the function's name, examples, imports, case 
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import json
@@ -30,9 +29,9 @@ import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from codetextbook.config import Config
-from codetextbook.errors import ConfigError, InputError, SandboxError, StageFailed
+from codetextbook.errors import ConfigError, SandboxError, StageFailed
 from codetextbook.grammar import FAMILIES, draw_exercise, likeness
-from codetextbook.nouns import EXERCISE, REJECTED, document_id
+from codetextbook.nouns import EXERCISE, REJECTED
 from codetextbook.sandbox import Job, Limits, Result, Sandbox, Status
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
@@ -40,11 +39,10 @@ from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, dollars_of, drills
 from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.text.exercise_form import fault
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
-RECORDED = "exercises.jsonl"
-RECORDED_FIELDS = ("prompt", "solution", "tests", "entry_point", "topic", "family")
 STUB = "    return None\n"
 SAME_AS = {
     "number_bases": "digits",
@@ -123,94 +121,6 @@ class Drafts(NamedTuple):
     rows: list[Row]
     refused: Sequence[Row] = ()
     dollars: float = 0.0
-
-
-def recorded_rows() -> list[Row]:
-    """The shipped exercises, as rows of EXERCISE that nothing has checked yet.
-
-    Raises:
-        InputError: the file is missing, or a line of it cannot be understood.
-    """
-    file = resources.files("codetextbook.data").joinpath(RECORDED)
-    if not file.is_file():
-        raise InputError(
-            "the recorded exercises are not part of this installation",
-            where=f"data/{RECORDED}",
-            hint="recorded = false",
-        )
-    return parse_recorded(file.read_text(encoding="utf-8"))
-
-
-def parse_recorded(text: str) -> list[Row]:
-    """Lines of JSON as rows of EXERCISE.
-
-    Raises:
-        InputError: a line is no exercise; it is named.
-    """
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            given = json.loads(line)
-            row = {name: given[name] for name in RECORDED_FIELDS}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"line {number} is no exercise: {error!r}", where=f"data/{RECORDED}") from error
-        if not all(isinstance(value, str) for value in row.values()):
-            raise InputError(f"line {number} has a field that is no text", where=f"data/{RECORDED}")
-        same = document_id(row["prompt"] + row["solution"])
-        rows.append({"id": same, **row, "writer": "recorded", "split": "", "verified": False})
-    return rows
-
-
-def fault(row: Row, cfg: Exercises) -> tuple[str, str] | None:
-    """Why a row cannot be an exercise, as (reason, detail), by looking at its text alone; None when it can."""
-    program, name = row["prompt"] + row["solution"], row["entry_point"]
-    if len(program) > cfg.max_characters:
-        return "too_long", f"{len(program)} characters"
-    if not row["prompt"].endswith("\n") or not row["solution"].startswith("    ") or not row["solution"].endswith("\n"):
-        return "bad_layout", "the prompt ends with a newline, the solution is an indented body that ends with one"
-    try:
-        tree, tests = ast.parse(program), ast.parse(row["tests"])
-    except (SyntaxError, ValueError) as error:
-        return "unparsable", str(error)
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-    if len(functions) != 1 or not isinstance(functions[0], ast.FunctionDef) or functions[0].name != name:
-        return "not_one_function", f"found {', '.join(node.name for node in functions) or 'none'}, wanted {name}"
-    if not ast.get_docstring(functions[0]):
-        return "no_docstring", name
-    if not _parses(row["prompt"]):
-        return "bad_layout", "the prompt does not end with the docstring"
-    foreign = sorted(imported(tree) - set(cfg.imports))
-    if foreign:
-        return "import_not_allowed", ", ".join(foreign)
-    asserts = [node for node in tests.body if isinstance(node, ast.Assert) and _calls(node, name)]
-    if len(asserts) != len(tests.body) or len(asserts) < cfg.min_tests:
-        return "bad_tests", f"{len(asserts)} of {len(tests.body)} lines are asserts on {name}, {cfg.min_tests} wanted"
-    return None
-
-
-def _parses(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """Top-level names of the modules that a program imports."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or ".").split(".")[0] if not node.level else ".")
-    return found
-
-
-def _calls(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
 
 
 def assigned(row: Row, cfg: Exercises) -> str | None:
@@ -320,7 +230,7 @@ def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, .
 @stage(version=1)
 def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     """Write, check and split, part by part."""
-    recorded = recorded_rows() if cfg.recorded else []
+    recorded = drills.recorded_rows() if cfg.recorded else []
     families = _families(cfg, recorded)
     parts = batches(len(recorded), cfg)
     total = sum(len(batch.rows) for batch in parts)
@@ -407,7 +317,7 @@ def example_request(cfg: Exercises) -> Request:
 def asking(cfg: Exercises, *_: Artifact | None) -> Asking | None:
     """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded exercises with their tests."""
     numbers = evenly(cfg.teacher_exercises)
-    rows = recorded_rows() if numbers else []
+    rows = drills.recorded_rows() if numbers else []
     sizes = [len((row["prompt"] + row["solution"] + row["tests"]).encode()) for row in rows]
     requests = [request for _, request in drawn(numbers, cfg)]
     words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded exercises"

@@ -1,28 +1,71 @@
-"""Exercises asked of a teacher: what is sent for each number, and an exercise taken out of the reply (paper §2.2).
+"""Exercises of a language model: those that ship recorded, and those asked of a teacher (paper §2.2).
 
-The paper made exercises diverse mainly by constraining function names; its prompt is not published. Here each number draws a topic, a name
-(verb and noun), two more words and a difficulty from the seed alone. A reply holds two fenced blocks: the function with its docstring and
-solution, then its tests. Where it does not, it is rejected; nothing is mended.
+The recorded set was written once, with care, by a large model. The paper made exercises diverse mainly by constraining function names; its
+prompt is not published. Here each number draws a topic, a name (verb and noun), two more words and a difficulty from the seed alone.
+A reply holds two fenced blocks: the function with its docstring and solution, then its tests. Where it does not, it is rejected; nothing
+is mended.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
+from codetextbook.errors import InputError
 from codetextbook.nouns import document_id
 from codetextbook.teacher.protocol import Failure, Message, Reply, Request
 
+RECORDED = "exercises.jsonl"
+RECORDED_FIELDS = ("prompt", "solution", "tests", "entry_point", "topic", "family")
 DIFFICULTIES = (
     "easy: two or three lines",
     "medium: a loop and a decision, or two steps",
     "harder: two loops, or a helper structure",
 )
 _FENCE = re.compile(r"^```[ \t]*(?:python|py)?[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def recorded_rows() -> list[dict[str, Any]]:
+    """The shipped exercises, as rows of EXERCISE that nothing has checked yet.
+
+    Raises:
+        InputError: the file is missing, or a line of it cannot be understood.
+    """
+    file = resources.files("codetextbook.data").joinpath(RECORDED)
+    if not file.is_file():
+        raise InputError(
+            "the recorded exercises are not part of this installation",
+            where=f"data/{RECORDED}",
+            hint="recorded = false",
+        )
+    return parse_recorded(file.read_text(encoding="utf-8"))
+
+
+def parse_recorded(text: str) -> list[dict[str, Any]]:
+    """Lines of JSON as rows of EXERCISE.
+
+    Raises:
+        InputError: a line is no exercise; it is named.
+    """
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            given = json.loads(line)
+            row = {name: given[name] for name in RECORDED_FIELDS}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(f"line {number} is no exercise: {error!r}", where=f"data/{RECORDED}") from error
+        if not all(isinstance(value, str) for value in row.values()):
+            raise InputError(f"line {number} has a field that is no text", where=f"data/{RECORDED}")
+        same = document_id(row["prompt"] + row["solution"])
+        rows.append({"id": same, **row, "writer": "recorded", "split": "", "verified": False})
+    return rows
 
 
 class Drill(NamedTuple):
