@@ -57,3 +57,13 @@ def test_only_matrices_inside_the_blocks_are_its_own() -> None:
     masters = Masters(Phi(config).initialise(0), Training(optimizer="muon"), torch.float32)
     held = {name.removeprefix("momentum/") for name in masters.state() if name.startswith("momentum/")}
     assert held == {f"blocks.{n}.{part}.weight" for n in range(2) for part in ("inward", "dense", "fc2")}
+
+
+def test_shared_heads_are_matrices_of_their_own_height() -> None:
+    config = PhiConfig(vocabulary=64, layers=1, hidden=32, heads=4, mlp=64, rotary_dims=8, context=32, kv_heads=2)
+    model = Phi(config).initialise(0)
+    masters = Masters(model, Training(optimizer="muon"), torch.float32)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    model(torch.arange(8)[None]).square().mean().backward()
+    masters.step(0.01)
+    assert not torch.equal(before["blocks.0.inward.weight"], dict(model.named_parameters())["blocks.0.inward.weight"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from codetextbook.model.config import PhiConfig
 from codetextbook.model.phi import Phi
 from codetextbook.train.muon import Matrix, Muon
 from codetextbook.train.settings import Training
@@ -31,8 +32,8 @@ class Masters:
         named = dict(zip(self._names, self.weights, strict=True))
         self._muon: Muon | None = None
         if settings.optimizer == "muon":
-            inside = {name: _rows(name, weight, model) for name, weight in named.items() if _inside_block(name)}
-            matrices = [Matrix(named.pop(name), rows) for name, rows in inside.items()]
+            inside = [name for name in named if _inside_block(name)]
+            matrices = [Matrix(named[name], _rows(name, named.pop(name), model.config)) for name in inside]
             self._muon = Muon(matrices, weight_decay=settings.weight_decay, dtype=dtype)
         decayed = [weight for name, weight in named.items() if _decays(name)]
         plain = [weight for name, weight in named.items() if not _decays(name)]
@@ -112,8 +113,6 @@ def _inside_block(name: str) -> bool:
     return name.startswith("blocks") and _decays(name)
 
 
-def _rows(name: str, weight: Tensor, model: Phi) -> tuple[int, ...]:
+def _rows(name: str, weight: Tensor, config: PhiConfig) -> tuple[int, ...]:
     """Rows of each matrix that this weight holds: q, k, v and fc1 lie in one."""
-    config = model.config
-    inward = (config.hidden, config.hidden, config.hidden, config.mlp)
-    return inward if ".inward." in name else (weight.shape[0],)
+    return config.inward_sizes if ".inward." in name else (weight.shape[0],)
