@@ -15,7 +15,7 @@ from codetextbook.benchmarks.problems import HELDOUT
 from codetextbook.benchmarks.scoring import compare
 from codetextbook.errors import InputError
 from codetextbook.run import Nobody, Run, Watcher
-from codetextbook.stages.contract import Step, make
+from codetextbook.stages.contract import Step
 from codetextbook.stages.evaluate import EXAM, SCORING, Exam
 from codetextbook.store import Artifact, Store, atomic
 
@@ -134,16 +134,9 @@ def score_again(run: Run, step: Step, watcher: Watcher | None = None) -> Artifac
 
 
 def _watched(run: Run, step: Step, inputs: tuple[Artifact, ...], watcher: Watcher | None) -> Artifact:
-    """Keep a step's promise while someone looks on."""
+    """Make a step that is none of the recipe's while someone, or nobody, looks on."""
     watching = watcher or Nobody()
-    watching.started(step)
-
-    def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
-        watching.progress(step, done, total, unit, facts)
-
-    artifact = make(
-        step, inputs, store=run.store, site=run.site, progress=progress, waiting=lambda: watching.waiting(step)
-    )
+    artifact = run.make_watched(step, inputs, watching)
     watching.finished(step, artifact, True)
     return artifact
 

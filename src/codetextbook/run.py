@@ -89,12 +89,23 @@ class Run:
         if found is not None:
             watcher.finished(step, found, False)
             return found
+        artifact = self.make_watched(step, inputs, watcher)
+        self._log(step, artifact)
+        watcher.finished(step, artifact, True)
+        return artifact
+
+    def make_watched(self, step: Step, inputs: tuple[Artifact, ...], watcher: Watcher) -> Artifact:
+        """Make a step from inputs that are there, whether it is the recipe's or not, while the watcher follows.
+
+        Raises:
+            CodetextbookError: the stage cannot go on.
+        """
         watcher.started(step)
 
         def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
             watcher.progress(step, done, total, unit, facts)
 
-        artifact = make(
+        return make(
             step,
             inputs,
             store=self.store,
@@ -102,9 +113,6 @@ class Run:
             progress=progress,
             waiting=lambda: watcher.waiting(step),
         )
-        self._log(step, artifact)
-        watcher.finished(step, artifact, True)
-        return artifact
 
     def _log(self, step: Step, artifact: Artifact) -> None:
         entry = {

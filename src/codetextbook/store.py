@@ -143,6 +143,10 @@ class Artifact:
         return path
 
 
+JOURNAL = "journal.sqlite3"
+"""Name, in the store's folder, of the file of replies that teachers were paid for."""
+
+
 class Writer:
     """A stage's hand on the artifact it is making."""
 
@@ -182,6 +186,11 @@ class Writer:
         write_json(self._volatile_list, sorted({name, *self._volatile()}))
         with atomic(self.folder / name) as partial:
             yield partial
+
+    @property
+    def journal(self) -> Path:
+        """Where the store keeps what teachers have answered, whatever stage asked."""
+        return self.folder.parent.parent / JOURNAL
 
     @property
     def scratch(self) -> Path:

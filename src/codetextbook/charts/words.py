@@ -48,15 +48,15 @@ def tiles(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> list[dict[s
         read_tokens = facts["model"]["tokens"]
         note = "" if read_tokens is None else f"{short(read_tokens)} tokens read"
         found.append(_tile(short(facts["model"]["parameters"]), "parameters", note))
-    chosen = (facts["selection"] or {}).get("checkpoints", [])
-    chosen = [row for row in chosen if row["step"] == facts["selection"]["step"] and row["solved"] is not None]
+    selection = facts["selection"] or {}
     found += [
         _tile(
             f"{row['solved']} of {row['problems']}",
             "validation exercises solved",
             "no training exercise has their topics; used to choose",
         )
-        for row in chosen
+        for row in selection.get("checkpoints", [])
+        if row["step"] == selection["step"] and row["solved"] is not None
     ]
     for row in score_rows(facts["scores"]):
         if row["model"] == "best":

@@ -65,8 +65,9 @@ def journal() -> None:
 
 def _journal_file(work: str) -> Path:
     from codetextbook.site import Site
+    from codetextbook.store import JOURNAL
 
-    return Path(Site.load(Path(work)).teacher.journal or Path(work) / "store" / "journal.sqlite3")
+    return Path(Site.load(Path(work)).teacher.journal or Path(work) / "store" / JOURNAL)
 
 
 def _open_journal(work: str) -> Journal:

@@ -22,6 +22,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -38,16 +39,14 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import (
-    Connected,
     Failure,
     Message,
     Reply,
     Request,
     Teacher,
-    ask_ahead,
     ask_all,
     ask_objects,
-    connect,
+    connect_ahead,
     yes_share,
 )
 from codetextbook.teacher import rule as ast_rule
@@ -319,13 +318,8 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
     ]
     drawn = table.take(pa.array(sample(slim, cfg.sample_size, cfg.seed), pa.int64()))
     parts = list(enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)))
-    with contextlib.ExitStack() as stack:
-        teacher = None
-        if cfg.grader == "teacher":
-            journal = out.folder.parent.parent / "journal.sqlite3"
-            teacher = stack.enter_context(contextlib.closing(connect(site.teacher, journal, model=cfg.model)))
-            wanted = [part for index, part in parts if not out.has(f"grades-{index:05d}")]
-            _ask_ahead(drawn, wanted, teacher, cfg, out)
+    missing = [part for index, part in parts if not out.has(f"grades-{index:05d}")]
+    with _teacher(drawn, missing, cfg, out, site) as teacher:
         for index, part in parts:
             if not out.has(f"grades-{index:05d}"):
                 rows = to_rows(drawn, part)
@@ -336,16 +330,16 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
     return drawn.num_rows
 
 
-def _ask_ahead(drawn: pa.Table, parts: Sequence[range], teacher: Connected, cfg: Annotate, out: Writer) -> None:
-    """Have every reply in the journal, whatever part it is for."""
-    total = sum(map(len, parts))
-    ask_ahead(
-        teacher,
-        (request for part in parts for request in _requests(to_rows(drawn, part), cfg)),
-        parse_grade,
-        repair=REPAIR if cfg.answer == "grade" else "",
-        watch=lambda done: out.progress(done, total, "replies", **teacher.facts()),
-    )
+def _teacher(
+    drawn: pa.Table, missing: Sequence[range], cfg: Annotate, out: Writer, site: Site
+) -> contextlib.AbstractContextManager[Teacher | None]:
+    """The site's teacher, once every grade that is missing is in the journal; nobody where a rule grades."""
+    if cfg.grader != "teacher":
+        return contextlib.nullcontext()
+    requests = (request for part in missing for request in _requests(to_rows(drawn, part), cfg))
+    repair = REPAIR if cfg.answer == "grade" else ""
+    tell = partial(out.progress, total=sum(map(len, missing)), unit="replies")
+    return connect_ahead(site.teacher, out.journal, requests, parse_grade, model=cfg.model, repair=repair, tell=tell)
 
 
 def _rule_in_parallel(rows: list[dict[str, Any]], site: Site) -> Outcome:

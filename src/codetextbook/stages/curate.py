@@ -36,6 +36,8 @@ from codetextbook.text.embedding import Embedding, batches, visible
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
+    from codetextbook.teacher.agreement import Fold
+
 DOCUMENTS_PER_EMBEDDING_PART = 512
 ROWS_PER_PART = 2_000
 BORDERLINE = 20
@@ -111,17 +113,16 @@ def choose_threshold(quality: np.ndarray, characters: np.ndarray, keep_share: fl
 
 
 def judges(
-    texts: Sequence[str], vectors: np.ndarray, good: np.ndarray, groups: Sequence[str], cfg: Curate, workers: int
-) -> dict[str, np.ndarray | str]:
+    texts: Sequence[str], vectors: np.ndarray, good: np.ndarray, folds: Sequence[Fold], cfg: Curate, workers: int
+) -> dict[str, np.ndarray]:
     """Scores of the graded documents by the forest and by everything it must beat, each by a model that has not seen them."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from codetextbook.teacher.agreement import make_folds, out_of_fold
+    from codetextbook.teacher.agreement import out_of_fold
 
-    folds, together = make_folds(good, groups, cfg.folds, cfg.seed)
     own = [facts(text) for text in texts]
 
     def small() -> RandomForestClassifier:
@@ -131,7 +132,6 @@ def judges(
         return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2_000))
 
     return {
-        "kept_together": together,
         "forest": out_of_fold(partial(forest, cfg, workers), vectors, good, folds),
         "logistic_regression": out_of_fold(linear, vectors, good, folds),
         "syntax_tree_rule": np.array([rule.weigh(fact).score if fact.parses else 0.0 for fact in own]),
@@ -141,23 +141,17 @@ def judges(
 
 
 def shuffled_labels(
-    vectors: np.ndarray, good: np.ndarray, groups: Sequence[str], cfg: Curate, workers: int
+    vectors: np.ndarray, good: np.ndarray, folds: Sequence[Fold], cfg: Curate, workers: int
 ) -> dict[str, Any]:
     """The control: forests taught shuffled labels, held against the true ones: chance, if the folds leak nothing. Mean, 95 % range."""
-    from codetextbook.teacher.agreement import FIGURES, figures, make_folds, out_of_fold
+    from codetextbook.teacher.agreement import figures, out_of_fold, with_ranges
 
-    folds, _ = make_folds(good, groups, cfg.folds, cfg.seed)
     small = cfg.replace({"trees": min(cfg.trees, TREES_OF_A_SHUFFLE)})
     draws = []
     for number in range(cfg.shuffles):
         shuffled = np.random.default_rng([cfg.seed, 1, number]).permutation(good)
         draws.append(figures(good, out_of_fold(partial(forest, small, workers), vectors, shuffled, folds)))
-    result: dict[str, Any] = {}
-    for name, column in zip(FIGURES, np.array(draws).T, strict=True):
-        low, high = np.percentile(column, [2.5, 97.5])
-        result[name] = round(float(column.mean()), 4)
-        result[f"{name}_interval"] = [round(float(low), 4), round(float(high), 4)]
-    return result
+    return with_ranges(np.mean(draws, axis=0).tolist(), draws)
 
 
 def kept_curve(quality: np.ndarray, characters: np.ndarray) -> list[dict[str, float | int]]:
@@ -266,7 +260,7 @@ def _learn(
     cfg: Curate, table: pa.Table, texts: list[str], vectors: np.ndarray, scores: dict[str, float], workers: int
 ) -> dict[str, Any]:
     """Teach the forest, judge every document, and measure all judges on the graded ones."""
-    from codetextbook.teacher.agreement import agreement, precision_recall
+    from codetextbook.teacher.agreement import agreement, make_folds, precision_recall
 
     ids = table["id"].to_pylist()
     taught = [place for place, identity in enumerate(ids) if identity in scores]
@@ -274,7 +268,8 @@ def _learn(
     _both_kinds(cfg, [scores[ids[place]] for place in taught], good)
     sources, paths = table["source"].to_pylist(), table["path"].to_pylist()
     groups = [group_of(sources[place], paths[place]) for place in taught]
-    found = judges([texts[place] for place in taught], vectors[taught], good, groups, cfg, workers)
+    folds, kept_together = make_folds(good, groups, cfg.folds, cfg.seed)
+    found = judges([texts[place] for place in taught], vectors[taught], good, folds, cfg, workers)
     model = forest(cfg, workers).fit(vectors[taught], good)
     model.n_jobs = 1
     return {
@@ -282,7 +277,7 @@ def _learn(
         "out_of_fold": {
             ids[place]: round(float(value), DIGITS) for place, value in zip(taught, found["forest"], strict=True)
         },
-        "kept_together": found.pop("kept_together"),
+        "kept_together": kept_together,
         "graded": {
             "documents": len(taught),
             "good": int(good.sum()),
@@ -292,10 +287,9 @@ def _learn(
         "agreement": {
             name: agreement(good, values, groups, resamples=cfg.resamples, seed=cfg.seed)
             for name, values in found.items()
-            if isinstance(values, np.ndarray)
         }
-        | {"shuffled_labels": shuffled_labels(vectors[taught], good, groups, cfg, workers)},
-        "precision_recall": precision_recall(good, np.asarray(found["forest"])),
+        | {"shuffled_labels": shuffled_labels(vectors[taught], good, folds, cfg, workers)},
+        "precision_recall": precision_recall(good, found["forest"]),
     }
 
 

@@ -303,8 +303,7 @@ def _grade(cfg: Evaluate, problems: Sequence[Problem], sandbox: Sandbox, out: Wr
     anchored = random.Random(cfg.seed).sample(problems, min(cfg.judge_anchored_problems, len(problems)))
     mutants = failing_mutants(anchored, sandbox)
     anchors = [one for problem, code in zip(anchored, mutants, strict=True) for one in anchors_of(problem, code)]
-    journal = out.folder.parent.parent / "journal.sqlite3"
-    with contextlib.closing(connect(site.teacher, journal, model=cfg.judge_model)) as teacher:
+    with contextlib.closing(connect(site.teacher, out.journal, model=cfg.judge_model)) as teacher:
 
         def ask(asked: Sequence[judge.Asked]) -> list[str | None]:
             requests = [

@@ -37,7 +37,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Request, Teacher, ask_ahead, ask_all, connect, dollars_of, drills
+from codetextbook.teacher import Request, Teacher, ask_all, connect_ahead, dollars_of, drills
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.text.exercise_form import fault
 
@@ -273,19 +273,16 @@ def _part(out: Writer, index: int) -> list[Row]:
     return to_rows(pq.read_table(out.folder / f"exercises-{index:05d}.parquet", partitioning=None))
 
 
-@contextlib.contextmanager
-def _teacher(missing: Sequence[Batch], cfg: Exercises, out: Writer, site: Site) -> Iterator[Teacher | None]:
+def _teacher(
+    missing: Sequence[Batch], cfg: Exercises, out: Writer, site: Site
+) -> contextlib.AbstractContextManager[Teacher | None]:
     """The site's teacher, once all its exercises that are missing are in the journal; nobody where none is wanted."""
     numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
     if not numbers:
-        yield None
-        return
-    with contextlib.closing(
-        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
-    ) as one:
-        requests = (request for _, request in drawn(numbers, cfg))
-        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
-        yield one
+        return contextlib.nullcontext()
+    requests = (request for _, request in drawn(numbers, cfg))
+    tell = partial(out.progress, total=len(numbers), unit="replies")
+    return connect_ahead(site.teacher, out.journal, requests, model=cfg.model, tell=tell)
 
 
 def drawn(numbers: Iterable[int], cfg: Exercises) -> Iterator[tuple[drills.Drill, Request]]:

@@ -18,6 +18,7 @@ import random
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_ahead, ask_all, connect, dollars_of
+from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect_ahead, dollars_of
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
@@ -252,19 +253,16 @@ def _drafts(batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher |
     return asked(batch.rows, teacher, cfg)
 
 
-@contextlib.contextmanager
-def _teacher(missing: Sequence[Batch], cfg: Textbook, out: Writer, site: Site) -> Iterator[Teacher | None]:
+def _teacher(
+    missing: Sequence[Batch], cfg: Textbook, out: Writer, site: Site
+) -> contextlib.AbstractContextManager[Teacher | None]:
     """The site's teacher, once all its pages that are missing are in the journal; nobody where none is wanted."""
     numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
     if not numbers:
-        yield None
-        return
-    with contextlib.closing(
-        connect(site.teacher, out.folder.parent.parent / "journal.sqlite3", model=cfg.model)
-    ) as one:
-        requests = (request for _, request in assigned(numbers, cfg))
-        ask_ahead(one, requests, watch=lambda done: out.progress(done, len(numbers), "replies", **one.facts()))
-        yield one
+        return contextlib.nullcontext()
+    requests = (request for _, request in assigned(numbers, cfg))
+    tell = partial(out.progress, total=len(numbers), unit="replies")
+    return connect_ahead(site.teacher, out.journal, requests, model=cfg.model, tell=tell)
 
 
 def assigned(numbers: Iterable[int], cfg: Textbook) -> Iterator[tuple[Row, Request]]:

@@ -10,7 +10,7 @@ and holds the budget (`ledger` tells, checks and carries it), `hedge` sends what
 """
 
 from codetextbook.teacher.ask import Answer, ask_ahead, ask_all, ask_objects, dollars_of, yes_share
-from codetextbook.teacher.connect import Connected, connect
+from codetextbook.teacher.connect import Connected, connect, connect_ahead
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience, Progress
 from codetextbook.teacher.openai import OpenAIBackend
@@ -50,6 +50,7 @@ __all__ = [
     "ask_all",
     "ask_objects",
     "connect",
+    "connect_ahead",
     "dollars_of",
     "yes_share",
 ]

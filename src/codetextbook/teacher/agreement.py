@@ -71,8 +71,13 @@ def agreement(
     F1 is taken at the cutoff that calls as many documents good as the teacher did, so that no judge has its cutoff tuned.
     """
     draws = [figures(good[places], scores[places]) for places in _resample(good, groups, resamples, seed)]
+    return with_ranges(figures(good, scores), draws)
+
+
+def with_ranges(values: Sequence[float], draws: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """FIGURES by name, each with the range of the middle 95 % of its draws; without draws, the value itself."""
     result: dict[str, Any] = {}
-    for column, (name, value) in enumerate(zip(FIGURES, figures(good, scores), strict=True)):
+    for column, (name, value) in enumerate(zip(FIGURES, values, strict=True)):
         low, high = np.percentile([draw[column] for draw in draws], [2.5, 97.5]) if draws else (value, value)
         result[name] = round(float(value), 4)
         result[f"{name}_interval"] = [round(float(low), 4), round(float(high), 4)]

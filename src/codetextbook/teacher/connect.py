@@ -6,12 +6,14 @@ on this machine), `vllm` (its offline engine) or `recorded` (a file of replies).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from codetextbook.errors import ConfigError, TeacherError
+from codetextbook.teacher.ask import ask_ahead
 from codetextbook.teacher.client import BuiltIn
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience
@@ -121,6 +123,29 @@ def connect(endpoint: Endpoint, journal: Path, *, model: str = "") -> Connected:
     return Journalled(
         backend, book, prices=prices, limits=limits, patience=patience, extra=extra, hedge_after_seconds=hedge
     )
+
+
+@contextlib.contextmanager
+def connect_ahead(
+    endpoint: Endpoint,
+    journal: Path,
+    requests: Iterable[Request],
+    read: Callable[[str], object | None] = bool,
+    *,
+    model: str,
+    repair: str = "",
+    tell: Callable[..., None],
+) -> Iterator[Connected]:
+    """A site's teacher that has answered all these requests, for a stage that then works part by part; closed at the end.
+
+    `tell` hears how many answers there are, and the teacher's facts by name. `read` and `repair`: as for `ask_ahead`.
+
+    Raises:
+        TeacherError: as `connect`; or the teacher cannot go on.
+    """
+    with contextlib.closing(connect(endpoint, journal, model=model)) as teacher:
+        ask_ahead(teacher, requests, read, repair=repair, watch=lambda done: tell(done, **teacher.facts()))
+        yield teacher
 
 
 def prices_of(endpoint: Endpoint, name: str) -> Prices:

@@ -15,15 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import takewhile
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 
 from codetextbook.errors import InputError
+from codetextbook.teacher.in_process import InProcess
 from codetextbook.teacher.protocol import Again, Failure, Reply, Request, unheard
 from codetextbook.teacher.slots import Prefix, Slots
 from codetextbook.teacher.weights import Weights, load_transformers
@@ -220,44 +219,25 @@ class LocalModel:
         return Reply(text, len(row.ready.tokens), len(row.written), 0.0, reason, self.name)
 
 
-class LocalBackend:
-    """Requests gathered for a model on this machine, and given to it in its own thread."""
+class LocalBackend(InProcess[LocalModel]):
+    """Requests gathered for a model on this machine."""
 
     def __init__(
         self, weights: Weights, name: str, *, rows: int = 32, device: str = "auto", threads: int | None = None
     ) -> None:
-        self._weights, self._name, self._rows, self._device = weights, name, rows, device
-        self._threads = threads
-        self._loaded: LocalModel | None = None
+        super().__init__(name)
+        self._weights, self._rows, self._device, self._threads = weights, rows, device, threads
         self._waiting: deque[tuple[Ready, Callable[[Reply | Failure], None]]] = deque()
-        self._working: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "local-teacher")
-
-    @property
-    def model(self) -> str:
-        """The name that the site gives the weights."""
-        return self._name
 
     @property
     def in_flight(self) -> int:
         """Rows of the batch, and those who wait for one."""
         return self._rows * QUEUE_FACTOR
 
-    async def __aenter__(self) -> Self:
-        if self._loaded is None:
-            self._loaded = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
-        return self
-
     def _load(self) -> LocalModel:
         if self._threads:
             torch.set_num_threads(self._threads)
         return LocalModel(self._weights, self._name, device=self._device)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._working is not None:
-            await self._working
 
     async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The model's answer; comes with those of the same moment."""
@@ -272,20 +252,14 @@ class LocalBackend:
             loop.call_soon_threadsafe(give, done, reply)
 
         self._waiting.append((ready, tell))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
+        self._begin()
         return await done
 
     async def _work(self) -> None:
-        """Let the model work while anything waits."""
         loop = asyncio.get_running_loop()
-        try:
-            await asyncio.sleep(0.05)
-            while self._waiting:
-                await loop.run_in_executor(self._thread, self._turn)
-                await asyncio.sleep(0.01)
-        finally:
-            self._working = None
+        while self._waiting:
+            await loop.run_in_executor(self._thread, self._turn)
+            await asyncio.sleep(0.01)
 
     def _turn(self) -> None:
         """One turn in the model's thread: all that is to be judged, or all that is to be written."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from codetextbook.errors import MissingDependency
+from codetextbook.teacher.in_process import InProcess
 from codetextbook.teacher.protocol import Again, Failure, Reply, Request, unheard
 from codetextbook.teacher.wire import TOP_LOGPROBS
 
@@ -24,30 +23,18 @@ class _Item(NamedTuple):
     done: asyncio.Future[Reply | Failure | Again]
 
 
-class VllmBackend:
+class VllmBackend(InProcess[Any]):
     """Requests gathered and given to vLLM together; it does its own batching."""
 
     def __init__(self, weights: str, name: str, *, in_flight: int) -> None:
-        self._weights, self._name, self._most = weights, name, in_flight
-        self._engine: Any = None
+        super().__init__(name)
+        self._weights, self._most = weights, in_flight
         self._waiting: list[_Item] = []
-        self._working: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "vllm-teacher")
-
-    @property
-    def model(self) -> str:
-        """The name that the site gives the weights."""
-        return self._name
 
     @property
     def in_flight(self) -> int:
         """Requests that may be given to the engine at once."""
         return self._most
-
-    async def __aenter__(self) -> Self:
-        if self._engine is None:
-            self._engine = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
-        return self
 
     def _load(self) -> Any:
         try:
@@ -58,46 +45,36 @@ class VllmBackend:
             ) from None
         return vllm.LLM(model=self._weights)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._working is not None:
-            await self._working
-
     async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The engine's answer; comes with those of the same moment."""
         done: asyncio.Future[Reply | Failure | Again] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Item(request, done))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
+        self._begin()
         return await done
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            await asyncio.sleep(0.05)
-            while self._waiting:
-                items, self._waiting = self._waiting, []
-                for form in ("chat", "completion"):
-                    part = [item for item in items if item.request.form == form]
-                    if not part:
-                        continue
-                    replies = await loop.run_in_executor(self._thread, self._run, [item.request for item in part])
-                    for item, reply in zip(part, replies, strict=True):
-                        item.done.set_result(reply)
-                await asyncio.sleep(0)
-        finally:
-            self._working = None
+        while self._waiting:
+            items, self._waiting = self._waiting, []
+            for form in ("chat", "completion"):
+                part = [item for item in items if item.request.form == form]
+                if not part:
+                    continue
+                replies = await loop.run_in_executor(self._thread, self._run, [item.request for item in part])
+                for item, reply in zip(part, replies, strict=True):
+                    item.done.set_result(reply)
+            await asyncio.sleep(0)
 
     def _run(self, requests: list[Request]) -> list[Reply]:
         """One call of the engine for requests of one form."""
+        engine: Any = self._loaded
         settings = [_sampling(request) for request in requests]
         if requests[0].form == "chat":
             turns = [[{"role": one.role, "content": one.content} for one in request.messages] for request in requests]
-            outputs = self._engine.chat(turns, sampling_params=settings, use_tqdm=False)
+            outputs = engine.chat(turns, sampling_params=settings, use_tqdm=False)
         else:
             texts = ["".join(one.content for one in request.messages) for request in requests]
-            outputs = self._engine.generate(texts, sampling_params=settings, use_tqdm=False)
+            outputs = engine.generate(texts, sampling_params=settings, use_tqdm=False)
         return [reply_of(request, output, self._name) for request, output in zip(requests, outputs, strict=True)]
 
 
