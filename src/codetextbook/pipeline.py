@@ -1,6 +1,6 @@
 """THE page: the paper as data flow. `phi1(recipe)` runs nothing; it returns the steps that `Run.make` keeps.
 
-`section5(recipe)` is the paper's ablation as branches of the same flow: everything upstream of the exercises is shared.
+The paper's experiments are branches of this flow: `codetextbook.experiments`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from codetextbook.recipe import Recipe
 from codetextbook.stages.annotate import annotate
-from codetextbook.stages.contamination import contamination
 from codetextbook.stages.contract import Step
 from codetextbook.stages.curate import curate
 from codetextbook.stages.decontaminate import decontaminate
@@ -19,7 +18,6 @@ from codetextbook.stages.exercises import exercises
 from codetextbook.stages.finetune import finetune
 from codetextbook.stages.pack import pack
 from codetextbook.stages.pretrain import pretrain
-from codetextbook.stages.prune import prune
 from codetextbook.stages.read import read
 from codetextbook.stages.report import report
 from codetextbook.stages.select import select
@@ -65,35 +63,3 @@ def phi1(r: Recipe) -> Steps:
     scores = evaluate(r.evaluate, best, base, clean)  # §3, §4
     made = (corpus, unique, grades, filtered, pages, drills, clean, vocab, lessons, base, practice, tuned, best, scores)
     return Steps(*made, report(r.report, *made))
-
-
-class Branch(NamedTuple):
-    """One tau of Section 5: pruned, finetuned again, examined again, compared."""
-
-    prune: Step
-    pack_finetune: Step
-    finetune: Step
-    select: Step
-    evaluate: Step
-    contamination: Step
-
-
-def section5(r: Recipe) -> tuple[Branch, ...]:
-    """The paper's §5, one branch for each tau. None if `evaluate` does not ask its benchmark.
-
-    The models are selected and examined on the same exercises as the run itself.
-    """
-    if r.contamination.benchmark not in r.evaluate.asked:
-        return ()
-    s = phi1(r)
-    branches = []
-    for near in r.contamination.each(r.evaluate.files):
-        pruned = prune(near, s.decontaminate)
-        practice = pack(r.pack.finetune, s.tokenizer, pruned)
-        tuned = finetune(r.finetune, s.tokenizer, practice, s.pretrain)
-        best = select(r.select, tuned, s.decontaminate)
-        scores = evaluate(r.evaluate.only(near.benchmark), best, s.pretrain, s.decontaminate)
-        row = contamination(near, pruned, s.evaluate, scores)
-        made = Branch(pruned, practice, tuned, best, scores, row)._asdict()
-        branches.append(Branch(**{name: step.named(f"{name}@{near.tau:g}") for name, step in made.items()}))
-    return tuple(branches)

@@ -15,6 +15,7 @@ import tomli_w
 
 from codetextbook.config import Config, digest
 from codetextbook.errors import ConfigError
+from codetextbook.stages.ablate import Ablate
 from codetextbook.stages.annotate import Annotate
 from codetextbook.stages.contamination import Contamination
 from codetextbook.stages.curate import Curate
@@ -24,6 +25,7 @@ from codetextbook.stages.evaluate import Evaluate
 from codetextbook.stages.exercises import Exercises
 from codetextbook.stages.finetune import Finetune
 from codetextbook.stages.pack import Pack
+from codetextbook.stages.perplexity import Perplexity
 from codetextbook.stages.pretrain import Pretrain
 from codetextbook.stages.read import Read
 from codetextbook.stages.report import Report
@@ -31,7 +33,7 @@ from codetextbook.stages.select import Select
 from codetextbook.stages.textbook import Textbook
 from codetextbook.stages.tokenizer import Tokenizer
 
-SHIPPED = ("laptop", "gpu", "domain", "phi1-small", "phi1")
+SHIPPED = ("laptop", "ablate-laptop", "gpu", "domain", "phi1-small", "phi1")
 
 
 class Packs(Config):
@@ -76,6 +78,10 @@ class Recipe(Config):
     """The exams (paper §3, §4)."""
     contamination: Contamination = Contamination()
     """The ablation of `codetextbook contamination` (paper §5); no part of the run itself."""
+    ablate: Ablate = Ablate()
+    """Seeds and controls of `codetextbook ablate` and `spikes` (paper Fig 2.1, §3); no part of the run itself."""
+    perplexity: Perplexity = Perplexity()
+    """What the models of those experiments are measured on; no part of the run itself."""
     report: Report = Report()
     """What is told."""
 

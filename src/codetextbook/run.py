@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from codetextbook.errors import ConfigError
-from codetextbook.pipeline import phi1, section5
+from codetextbook.experiments import Ablation, ablation, section5
+from codetextbook.pipeline import phi1
 from codetextbook.plan import Planned, plan
 from codetextbook.recipe import Recipe
 from codetextbook.site import Site
@@ -54,7 +56,18 @@ class Run:
         self.site = site if site is not None else Site.load(self.work)
         self.store = Store(self.work / "store")
         self.steps = {step.name: step for step in phi1(recipe)}
-        self.branches = {step.name: step for branch in section5(recipe) for step in branch}
+
+    @cached_property
+    def ablation(self) -> Ablation:
+        """The promises of the recipe's ablation."""
+        return ablation(self.recipe)
+
+    @cached_property
+    def branches(self) -> dict[str, Step]:
+        """Steps that are no part of the run itself, by name: those of Section 5 and of the ablation."""
+        steps = [step for branch in section5(self.recipe) for step in branch]
+        goals = (self.ablation.ablate, self.ablation.spikes)
+        return {step.name: step for step in (*steps, *(one for goal in goals for one in _in_order(goal)))}
 
     def step(self, name: str) -> Step:
         """A step by its name in the plan.
@@ -62,7 +75,7 @@ class Run:
         Raises:
             ConfigError: there is none of that name.
         """
-        known = self.steps | self.branches
+        known = self.steps if name in self.steps else self.steps | self.branches
         if name not in known:
             raise ConfigError(f"no step {name!r}", hint=f"one of {', '.join(known)}")
         return known[name]
@@ -83,6 +96,25 @@ class Run:
         for step in _in_order(self.step(name)):
             made[step.id] = self._make_one(step, tuple(made[needed.id] for needed in step.inputs), watcher)
         return made[self.step(name).id]
+
+    def make_experiment(self, goal: Step, watcher: Watcher) -> Artifact:
+        """Make `ablate` or `spikes`: what its trainings share with all workers, then the trainings beside each other, each in a process of
+        its own with one thread, as many at a time as the site has workers. On a GPU the processes share it.
+
+        Raises:
+            CodetextbookError: a stage cannot go on, or a process died; everything finished before stays.
+        """
+        groups = [[step.name for step in group] for group in self.ablation.trainings(goal)]
+        for step in _in_order(goal):
+            if step.stage.name in _SHARED:
+                self.make(step.name, watcher)
+        lacking = [tuple(names) for names in groups if any(self.artifact(name) is None for name in names)]
+        work = partial(_made_apart, recipe=self.recipe, work=self.work, site=self.site)
+        if lacking:
+            watcher.started(goal)
+            for number, last in enumerate(self.site.engine().map(work, lacking)):
+                watcher.progress(goal, number + 1, len(lacking), "trainings", {"last": last})
+        return self.make(goal.name, watcher)
 
     def _make_one(self, step: Step, inputs: tuple[Artifact, ...], watcher: Watcher) -> Artifact:
         found = self.store.find(step.stage.name, step.id)
@@ -129,6 +161,18 @@ class Run:
     def plan(self) -> list[Planned]:
         """What each step is, what it has cost or is known or estimated to cost. Nothing runs."""
         return plan(self.recipe, self.site, self.store, self.steps)
+
+
+_SHARED = ("cohort", "pack")
+"""Stages of which several trainings need the same artifact."""
+
+
+def _made_apart(names: tuple[str, ...], *, recipe: Recipe, work: Path, site: Site) -> str:
+    """In a process of its own: make these steps, and say the last one's name."""
+    run = Run(recipe, work, site.replace({"workers": 1, "threads": 1}))
+    for name in names:
+        run.make(name)
+    return names[-1]
 
 
 def _in_order(goal: Step) -> list[Step]:

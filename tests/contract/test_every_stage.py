@@ -20,7 +20,8 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import STAGES, make
 from codetextbook.store import Artifact, Store
 
-STEPS = (*Steps._fields, "prune@0.9", "contamination@0.9")
+BRANCHES = ("prune@0.9", "contamination@0.9", "cohort@R", "perplexity@U/0", "examine@FTX/0", "ablate", "spikes")
+STEPS = (*Steps._fields, *BRANCHES)
 
 
 def inputs_of(run: Run, name: str) -> tuple[Artifact, ...]:
@@ -83,7 +84,7 @@ def test_rows_are_conserved_and_every_rejection_has_its_reason(name: str, tiny_r
     assert all(reason and " " not in reason for reason in flow["rejected"])
 
 
-@pytest.mark.parametrize("name", [*Steps._fields, "contamination"])
+@pytest.mark.parametrize("name", [*Steps._fields, "contamination", "ablate", "perplexity"])
 def test_an_unknown_key_is_refused(name: str, tiny: Recipe) -> None:
     table = name.replace("_", ".")
     with pytest.raises(ConfigError, match="unknown key .*nonsense"):

@@ -72,13 +72,14 @@ def losses(rows: Sequence[dict[str, Any]], name: str) -> str:
     )
 
 
-def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str) -> str:
+def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str, *, from_zero: bool = True) -> str:
     """A point and its whisker on each line: `rows` hold `label`, `value`, `low`, `high` and `kind`, which chooses the colour."""
+    scale = alt.Scale(domainMin=0) if from_zero else alt.Scale(zero=False)
     base = alt.Chart(alt.Data(values=list(rows)), height=28 * len(rows)).encode(
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     )
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("value:Q", title=axis, scale=alt.Scale(domainMin=0)),
+        x=alt.X("value:Q", title=axis, scale=scale),
         color=alt.Color("kind:N", legend=None, sort=None, scale=alt.Scale(range=[BLUE, ORANGE, GREY])),
     )
     whiskers = base.mark_rule(color=_INK).encode(x="low:Q", x2="high:Q")

@@ -7,10 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from codetextbook.cli.frame import EXIT_FAULTS, change, main, make, open_run, recipe_options, work_option
+
+if TYPE_CHECKING:
+    from codetextbook.run import Run
+    from codetextbook.store import Artifact
 
 STAGE_VERBS = {
     "read": "Read the sources of real code into documents (paper §2.1).",
@@ -128,17 +133,47 @@ def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
     from codetextbook.errors import ConfigError
 
     opened = open_run(recipe, work, changes)
-    if not opened.branches:
+    names = [name for name in opened.branches if name.startswith("contamination@")]
+    if not names:
         raise ConfigError(
             f"nobody sits {opened.recipe.contamination.benchmark!r}",
             where="[contamination] benchmark",
             hint=f"one that [evaluate] asks: {', '.join(opened.recipe.evaluate.asked)}",
         )
-    names = [name for name in opened.branches if name.startswith("contamination@")]
     table = markdown([make(opened, name).json("row") for name in names])
     path = Path(work) / "contamination.md"
     path.write_text(table, encoding="utf-8")
     click.echo(f"\n{table}\nwritten to {path}")
+
+
+@main.command()
+@click.argument("recipe", default="ablate-laptop")
+@recipe_options
+def ablate(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Train every arm on every seed and test whether better data made better models (paper Fig 2.1)."""
+    artifact = _experiment(open_run(recipe, work, changes), "ablate")
+    click.echo(
+        f"\n{artifact.file('ablation.md').read_text(encoding='utf-8')}\nreport: {artifact.file('ablation.html')}"
+    )
+
+
+@main.command()
+@click.argument("recipe", default="ablate-laptop")
+@recipe_options
+def spikes(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Whether finetuning improves what the exercises do not hold (paper §3)."""
+    artifact = _experiment(open_run(recipe, work, changes), "spikes")
+    click.echo(f"\n{artifact.file('spikes.md').read_text(encoding='utf-8')}")
+
+
+def _experiment(opened: Run, goal: str) -> Artifact:
+    """An experiment's artifact, made before the user's eyes."""
+    from rich.console import Console
+
+    from codetextbook.panel import watch
+
+    with watch(Console()) as watcher:
+        return opened.make_experiment(opened.step(goal), watcher)
 
 
 @main.command()

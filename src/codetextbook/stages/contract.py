@@ -5,6 +5,7 @@
 
 Called in the pipeline with steps, a stage returns a `Step`: a promise of one artifact, whose id (stage, version, settings, ids of the
 inputs) is known before anything runs. `make` keeps the promise. `version` is the author's word that the output changed.
+A stage that gathers takes any number of artifacts more: `def ablate(cfg, *measured: Artifact, out, site)`.
 """
 
 from __future__ import annotations
@@ -37,16 +38,22 @@ class Stage:
     function: Callable[..., None]
     config: type[Config]
     inputs: tuple[str, ...]
+    gathered: str = ""
+    """Name of the parameter that takes any number of artifacts more; empty where there is none."""
 
     def __call__(self, cfg: Config, *inputs: Step) -> Step:
         """Promise an artifact; nothing runs."""
         if not isinstance(cfg, self.config):
             raise TypeError(f"{self.name} takes a {self.config.__name__}, not a {type(cfg).__name__}")
-        if len(inputs) != len(self.inputs):
+        if len(inputs) < len(self.inputs) or (len(inputs) > len(self.inputs) and not self.gathered):
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), not {len(inputs)}"
             )
         return Step(self, cfg, inputs)
+
+    def input_names(self, count: int) -> list[str]:
+        """Names of `count` inputs, those that are gathered with their number."""
+        return [*self.inputs, *(f"{self.gathered}_{number:03d}" for number in range(count - len(self.inputs)))]
 
     @property
     def source(self) -> Path:
@@ -76,7 +83,8 @@ class Step:
     @cached_property
     def input_ids(self) -> dict[str, str]:
         """Ids of the inputs by parameter name."""
-        return {name: step.id for name, step in zip(self.stage.inputs, self.inputs, strict=True)}
+        names = self.stage.input_names(len(self.inputs))
+        return {name: step.id for name, step in zip(names, self.inputs, strict=True)}
 
     def named(self, label: str) -> Step:
         """The same promise under another name."""
@@ -93,9 +101,9 @@ def stage(*, version: int) -> Callable[[Callable[..., None]], Stage]:
         config = positional[0].annotation
         if not (isinstance(config, type) and issubclass(config, Config)):
             raise TypeError(f"{function.__name__}'s first parameter must be annotated with its Config")
-        made = Stage(
-            function.__name__, version, function, config, tuple(parameter.name for parameter in positional[1:])
-        )
+        gathered = next((parameter.name for parameter in parameters if parameter.kind is parameter.VAR_POSITIONAL), "")
+        named = tuple(parameter.name for parameter in positional[1:])
+        made = Stage(function.__name__, version, function, config, named, gathered)
         STAGES[made.name] = made
         return made
 

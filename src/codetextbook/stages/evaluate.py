@@ -176,6 +176,17 @@ def evaluate(cfg: Evaluate, best: Artifact, base: Artifact, clean: Artifact, *, 
     sit_all(cfg, problems, {name: partial(_own, name, folders[name], site) for name in folders}, out, site, DTYPE)
 
 
+@stage(version=1)
+def examine(cfg: Evaluate, best: Artifact, clean: Artifact, *, out: Writer, site: Site) -> None:
+    """One model of ours sits all exams: an arm of the ablation."""
+    from codetextbook.benchmarks.exam import DTYPE
+
+    problems = load(
+        cfg.benchmarks, cfg.files, exercises=clean.table("exercises"), heldout_cap=cfg.heldout_cap, seed=cfg.seed
+    )
+    sit_all(cfg, problems, {"best": partial(_own, "best", best, site)}, out, site, DTYPE)
+
+
 class Exam(Evaluate):
     """One model, of any origin, and the exams it sits."""
 
