@@ -68,7 +68,16 @@ def measured(name: str, python: str, url: str, requests: int) -> dict[str, Any] 
 def network(outcome: Outcome, rows: list[tuple[str, ...]], requests: int) -> None:
     """All clients at the same server, after the same delay."""
     ideal = requests / (DELAY_SECONDS * -(-requests // IN_FLIGHT))
-    rows.append(("client", "requests/s", "of the ideal (after the first third)", "CPU ms a request", "MB after a tenth", "MB at the end"))
+    rows.append(
+        (
+            "client",
+            "requests/s",
+            "of the ideal (after the first third)",
+            "CPU ms a request",
+            "MB after a tenth",
+            "MB at the end",
+        )
+    )
     python = os.environ.get("CODETEXTBOOK_BENCH_PYTHON", sys.executable)
     with server(DELAY_SECONDS) as url:
         for name in ("ours", *PEERS):
@@ -81,7 +90,14 @@ def network(outcome: Outcome, rows: list[tuple[str, ...]], requests: int) -> Non
             steady = found["steady_share_of_ideal"] = round(found["steady_requests_per_second"] / ideal, 3)
             rate, cpu = found["requests_per_second"], found["cpu_ms_per_request"]
             rows.append(
-                (name, f"{rate:.0f}", f"{share:.0%} ({steady:.0%})", f"{cpu:.2f}", str(found["early_mb"]), str(found["end_mb"]))
+                (
+                    name,
+                    f"{rate:.0f}",
+                    f"{share:.0%} ({steady:.0%})",
+                    f"{cpu:.2f}",
+                    str(found["early_mb"]),
+                    str(found["end_mb"]),
+                )
             )
             if name == "ours":
                 outcome.ours |= found
