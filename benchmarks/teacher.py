@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -213,7 +214,7 @@ def _ours(model: Any, prompts: list[list[int]], lengths: list[int]) -> int:
 
     teacher = LocalModel.__new__(LocalModel)
     teacher.model, teacher.tokenizer, teacher.ends, teacher.name, teacher._prefix = model, _Numbers(), set(), "m", None
-    teacher.device = model.device
+    teacher.device, teacher.broken_off = model.device, threading.Event()
     told: list[Reply] = []
     queue: deque[Any] = deque()
     for tokens, length in zip(prompts, lengths, strict=True):
