@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ def measured(name: str, python: str, url: str, requests: int) -> dict[str, Any] 
     """One client's figures; None where it cannot run."""
     command = [python, teacher_clients.__file__, name, url, str(requests), str(IN_FLIGHT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print("".join(line + "\n" for line in done.stderr.splitlines() if line.endswith(" MB")), end="")
     if done.returncode:
         print(f"{name}: not run ({(done.stderr.strip().splitlines() or ['no word'])[-1][:120]})")
         return None
@@ -57,6 +59,7 @@ def measured(name: str, python: str, url: str, requests: int) -> dict[str, Any] 
     rate = found["answers"] / found["seconds"]
     return {
         "requests_per_second": round(rate, 1),
+        "steady_requests_per_second": round(found["steady_rate"], 1),
         "cpu_ms_per_request": round(1e3 * found["cpu_seconds"] / found["answers"], 3),
         "early_mb": round(found["early_mb"]),
         "end_mb": round(found["end_mb"]),
@@ -66,7 +69,16 @@ def measured(name: str, python: str, url: str, requests: int) -> dict[str, Any] 
 def network(outcome: Outcome, rows: list[tuple[str, ...]], requests: int) -> None:
     """All clients at the same server, after the same delay."""
     ideal = requests / (DELAY_SECONDS * -(-requests // IN_FLIGHT))
-    rows.append(("client", "requests/s", "of the ideal", "CPU ms a request", "MB after a tenth", "MB at the end"))
+    rows.append(
+        (
+            "client",
+            "requests/s",
+            "of the ideal (after the first third)",
+            "CPU ms a request",
+            "MB after a tenth",
+            "MB at the end",
+        )
+    )
     python = os.environ.get("CODETEXTBOOK_BENCH_PYTHON", sys.executable)
     with server(DELAY_SECONDS) as url:
         for name in ("ours", *PEERS):
@@ -76,9 +88,17 @@ def network(outcome: Outcome, rows: list[tuple[str, ...]], requests: int) -> Non
                 continue
             share = found["requests_per_second"] / ideal
             found["share_of_ideal"] = round(share, 3)
+            steady = found["steady_share_of_ideal"] = round(found["steady_requests_per_second"] / ideal, 3)
             rate, cpu = found["requests_per_second"], found["cpu_ms_per_request"]
             rows.append(
-                (name, f"{rate:.0f}", f"{share:.0%}", f"{cpu:.2f}", str(found["early_mb"]), str(found["end_mb"]))
+                (
+                    name,
+                    f"{rate:.0f}",
+                    f"{share:.0%} ({steady:.0%})",
+                    f"{cpu:.2f}",
+                    str(found["early_mb"]),
+                    str(found["end_mb"]),
+                )
             )
             if name == "ours":
                 outcome.ours |= found
@@ -194,7 +214,7 @@ def _ours(model: Any, prompts: list[list[int]], lengths: list[int]) -> int:
 
     teacher = LocalModel.__new__(LocalModel)
     teacher.model, teacher.tokenizer, teacher.ends, teacher.name, teacher._prefix = model, _Numbers(), set(), "m", None
-    teacher.device = model.device
+    teacher.device, teacher.broken_off = model.device, threading.Event()
     told: list[Reply] = []
     queue: deque[Any] = deque()
     for tokens, length in zip(prompts, lengths, strict=True):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 DOCUMENT = "def mean(numbers):\n    total = 0\n    for number in numbers:\n        total += number\n    return total / len(numbers)\n\n\n"
+MEMORY_EVERY = 10_000
+"""Answers between two words on the memory."""
 
 
 def prompt(number: int) -> str:
@@ -35,6 +37,7 @@ class Tally:
 
     def __init__(self, requests: int) -> None:
         self.requests, self.answers, self.early_mb = requests, 0, 0.0
+        self.third = self.begin = 0.0
         self.start()
 
     def start(self) -> None:
@@ -46,6 +49,10 @@ class Tally:
         self.answers += 1
         if self.answers == self.requests // 10:
             self.early_mb = memory_mb()
+        if self.answers == self.requests // 3:
+            self.third = time.monotonic()
+        if self.answers % MEMORY_EVERY == 0:
+            print(f"{self.answers:,} answers: {memory_mb():.0f} MB", file=sys.stderr, flush=True)
 
 
 async def in_flight(tally: Tally, flight: int, ask: Callable[[str], Awaitable[str | None]]) -> None:
@@ -137,6 +144,7 @@ def main() -> None:
     CLIENTS[name](url, tally, flight)
     found = {
         "seconds": time.monotonic() - tally.begin,
+        "steady_rate": (tally.answers - tally.requests // 3) / (time.monotonic() - tally.third),
         "cpu_seconds": time.process_time() - tally.used,
         "answers": tally.answers,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import zipfile
 from collections import deque
 from pathlib import Path
@@ -137,6 +139,47 @@ def test_a_request_that_does_not_fit_fails_alone_and_the_journal_keeps_the_rest(
         )
         assert [one.reason for one in replies if isinstance(one, Failure)] == ["too_long", "answer_is_no_token"]
         assert replies[0].dollars == 0 and replies[0].finish_reason in ("stop", "length")
+
+
+def test_a_run_that_is_broken_off_stops_within_a_step_and_keeps_what_was_answered(folder: Path, tmp_path: Path) -> None:
+    teacher = connect(TeacherSite(kind="local", model="tiny", weights=str(folder)), tmp_path / "j.sqlite3")
+    steps = 0
+
+    async def broken_off() -> None:
+        model = teacher._backend._loaded  # type: ignore[attr-defined]
+        choose = model._choose
+
+        def counted(*values: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == 40:
+                loop.call_soon_threadsafe(work.cancel)
+            time.sleep(0.01)
+            return choose(*values)
+
+        model.ends, model._choose = set(), counted
+        await asyncio.gather(teacher.ask(asked(1, max_tokens=10)), teacher.ask(asked(2, max_tokens=300)))
+
+    async def entered() -> None:
+        async with teacher:
+            await broken_off()
+
+    async def main() -> None:
+        nonlocal loop, work
+        loop = asyncio.get_running_loop()
+        work = asyncio.create_task(entered())
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    loop: asyncio.AbstractEventLoop
+    work: asyncio.Task[None]
+    asyncio.run(main())
+    assert 40 <= steps < 60
+    teacher.close()
+    again = connect(TeacherSite(kind="local", model="tiny", weights=str(folder)), tmp_path / "j.sqlite3")
+    (kept,) = ask_all(again, [asked(1, max_tokens=10)])
+    assert isinstance(kept, Reply) and again.facts()["from the journal"] == 1
+    again.close()
 
 
 def test_what_is_shared_and_what_is_likelier() -> None:

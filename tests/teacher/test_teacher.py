@@ -176,7 +176,7 @@ def test_nothing_is_spent_blindly(changes: dict[str, Any], said: str, tmp_path: 
 def test_prices_come_from_the_site_then_a_file_of_the_users_then_the_dated_table(tmp_path: Path) -> None:
     official, none = "https://api.openai.com/v1", (None, None)
     shipped = quote("gpt-4o-mini", official, own=none)
-    assert shipped.prices == (0.15, 0.60) and "2025" in shipped.source
+    assert shipped.prices == (0.15, 0.60) and "2026" in shipped.source
     assert quote("gpt-4o-mini", official, own=none, batch=True).prices == Prices(0.075, 0.30)
     assert quote("gpt-4o-mini", official, own=(9.0, 9.0)).prices == (9.0, 9.0)
     with pytest.raises(TeacherError, match="not known"):

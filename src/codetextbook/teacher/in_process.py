@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -22,6 +23,8 @@ class InProcess(ABC, Generic[Model]):
         self._loaded: Model | None = None
         self._working: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, name)
+        self._broken_off = threading.Event()
+        """Nobody waits for answers any more: the model stops at its next step."""
 
     @property
     def model(self) -> str:
@@ -29,6 +32,7 @@ class InProcess(ABC, Generic[Model]):
         return self._name
 
     async def __aenter__(self) -> Self:
+        self._broken_off.clear()
         if self._loaded is None:
             self._loaded = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
         return self
@@ -36,6 +40,8 @@ class InProcess(ABC, Generic[Model]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._broken_off.set()
         if self._working is not None:
             await self._working
 

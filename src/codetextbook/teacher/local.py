@@ -13,6 +13,7 @@ windows.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class LocalModel:
         ends = getattr(model.generation_config, "eos_token_id", None)
         named = [ends] if isinstance(ends, int) else list(ends or [])
         self.ends = {*named, self.tokenizer.eos_token_id} - {None}
+        self.broken_off = threading.Event()
+        """Set by another thread when nobody waits for answers any more: what is under way is dropped at the next step."""
         self._prefix: Prefix | None = None
         self._answer_tokens: dict[str, list[int]] = {}
 
@@ -111,6 +114,8 @@ class LocalModel:
             slots = Slots(self.model, 1, max(len(one.tokens) for one in prompts))
             prefix = self._shared(slots, prompts)
             for place, one in enumerate(prompts):
+                if self.broken_off.is_set():
+                    return
                 logits = slots.read(0, one.tokens, prefix if starts(one.tokens, prefix) else None)
                 told = torch.log_softmax(logits.float(), -1)
                 scores = {
@@ -136,7 +141,7 @@ class LocalModel:
     def write(self, queue: deque[tuple[Ready, Callable[[Reply | Failure], None]]], rows: int) -> None:
         """Write the answers of a queue, which may grow meanwhile, in a batch of rows that are filled again as they end.
 
-        Comes back when the queue is empty or its next prompt needs more places than the first ones did.
+        Comes back when the queue is empty, its next prompt needs more places than the first ones did, or the work is broken off.
         """
         waiting = [ready for ready, _ in queue]
         places = max(len(one.tokens) + one.request.max_tokens for one in waiting)
@@ -144,7 +149,7 @@ class LocalModel:
             slots = Slots(self.model, min(rows, len(waiting)), places)
             prefix = self._shared(slots, waiting)
             live: list[Row] = []
-            while True:
+            while not self.broken_off.is_set():
                 while queue and len(live) < slots.rows and fits(queue[0][0], places):
                     self._begin(slots, live, queue.popleft(), prefix)
                 if not live:
@@ -237,7 +242,9 @@ class LocalBackend(InProcess[LocalModel]):
     def _load(self) -> LocalModel:
         if self._threads:
             torch.set_num_threads(self._threads)
-        return LocalModel(self._weights, self._name, device=self._device)
+        model = LocalModel(self._weights, self._name, device=self._device)
+        model.broken_off = self._broken_off
+        return model
 
     async def attempt(self, request: Request, sent: Callable[[], None] = unheard) -> Reply | Failure | Again:
         """The model's answer; comes with those of the same moment."""
@@ -257,9 +264,10 @@ class LocalBackend(InProcess[LocalModel]):
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
+        while self._waiting and not self._broken_off.is_set():
             await loop.run_in_executor(self._thread, self._turn)
             await asyncio.sleep(0.01)
+        self._waiting.clear()
 
     def _turn(self) -> None:
         """One turn in the model's thread: all that is to be judged, or all that is to be written."""
