@@ -25,16 +25,24 @@ GPT2_FILES = {
 SPACE_RUNS, TAB_RUNS = range(31, 1, -1), range(9, 1, -1)
 """CodeGen's tokens 50257 to 50294: 31 spaces down to 2, then 9 tabs down to 2."""
 
+RUNS = (*(" " * count for count in SPACE_RUNS), *("\t" * count for count in TAB_RUNS))
+
+
+def cut_for_code() -> pre_tokenizers.PreTokenizer:
+    """`CUTS`, and bytes as characters."""
+    bytes_as_characters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CUTS), "isolated"), bytes_as_characters])
+
+
+def cut_like_gpt2() -> pre_tokenizers.PreTokenizer:
+    """GPT-2's cuts, and bytes as characters."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False)
+
 
 def learn(texts: Iterable[str], size: int) -> Tokenizer:
     """A byte-level BPE of at most `size` tokens, `<|endoftext|>` being number 0; the same texts give the same vocabulary."""
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(CUTS), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    made.pre_tokenizer = cut_for_code()
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
@@ -65,11 +73,10 @@ def codegen(folder: str = "") -> Tokenizer:
     lines = (root / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines) if right]
     made = Tokenizer(models.BPE(vocabulary, merges))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.pre_tokenizer = cut_like_gpt2()
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([END_OF_TEXT])
-    runs = [" " * count for count in SPACE_RUNS] + ["\t" * count for count in TAB_RUNS]
-    made.add_tokens([AddedToken(run, normalized=False) for run in runs])
+    made.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
     return made
 
 
