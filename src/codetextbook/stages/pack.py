@@ -1,9 +1,10 @@
 """Texts to one flat array of tokens, `<|endoftext|>` between files (paper §2.3: one 1-D array, sliced to the context's length).
 
-`train-00000.npy` and so on are shards of one array of unsigned integers (16 bits where the vocabulary allows), to be mapped from disk,
-and so is `validation`; the table `texts` says where each text begins, so that any token can be traced to its document (`train/tokens.py`). Texts
-stand in an order drawn from the seed, since slices of one package side by side would make a biased batch. Pages and documents are put to
-validation by a draw on their id; exercises by their split. Exercises that are held out are in no array: they are rejected here, by name.
+`train-00000.npy` and so on are shards of one array of unsigned integers (16 bits where the vocabulary allows), to be mapped from disk; so
+are those of `validation`. The table `texts` says where each text begins, so that any token can be traced to its document
+(`train/tokens.py`). Texts stand in an order drawn from the seed, since slices of one package side by side would make a biased batch. Pages
+and documents are put to validation by a draw on their id; exercises by their split. Exercises that are held out are in no array: they are
+rejected here, by name.
 
 By default every text is there once. `tokens` and `weights` make the training array a mixture of exactly so many tokens instead.
 
@@ -223,7 +224,7 @@ def pack(cfg: Pack, vocab: Artifact, clean: Artifact, *, out: Writer, site: Site
         out.progress(done, len(pieces), "files")
     texts = Texts.of(out.scratch, [piece.part for piece in pieces])
     arrays = {"train": training(cfg, texts), "validation": texts.in_order("validation")}
-    end = vocabulary.token_to_id(END_OF_TEXT)
+    end = vocabulary.get_vocab()[END_OF_TEXT]
     for name, chosen in arrays.items():
         _write_shards(name, chosen, texts, end, cfg.shard_tokens, out)
     _write_texts(arrays, texts, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -39,14 +39,17 @@ def cut_like_gpt2() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.ByteLevel(add_prefix_space=False)
 
 
-def learn(texts: Iterable[str], size: int) -> Tokenizer:
-    """A byte-level BPE of at most `size` tokens, `<|endoftext|>` being number 0; the same texts give the same vocabulary."""
+def learn(texts: Iterable[str], size: int, special: Sequence[str] = ()) -> Tokenizer:
+    """A byte-level BPE of at most `size` tokens, `<|endoftext|>` being number 0; the same texts give the same vocabulary.
+
+    `special`: further tokens that no text is encoded to, from number 1 on.
+    """
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = cut_for_code()
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=[END_OF_TEXT, *special],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -54,8 +57,10 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
     return made
 
 
-def codegen(folder: str = "") -> Tokenizer:
+def codegen(folder: str = "", special: Sequence[str] = ()) -> Tokenizer:
     """CodeGen's vocabulary of 50,295 tokens, `<|endoftext|>` being number 50256; its published model pads it to 51,200.
+
+    `special`: further tokens, from number 50295 on.
 
     Raises:
         MissingDependency: no folder is named and the package with the files is not installed.
@@ -77,6 +82,7 @@ def codegen(folder: str = "") -> Tokenizer:
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([END_OF_TEXT])
     made.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
+    made.add_special_tokens(list(special))
     return made
 
 
