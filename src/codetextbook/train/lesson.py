@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from codetextbook.errors import ConfigError
@@ -17,6 +16,7 @@ from codetextbook.store import Artifact, Writer
 from codetextbook.train.loader import Sequences
 from codetextbook.train.loop import METRICS, Data, Trained, Visitor, train
 from codetextbook.train.settings import Training
+from codetextbook.train.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Lesson:
         Raises:
             InputError: the training array does not fill one sequence.
         """
-        tokens, held = (np.load(packed.file(f"{name}.npy"), mmap_mode="r") for name in ("train", "validation"))
+        tokens, held = (Tokens.of(packed.folder, name) for name in ("train", "validation"))
         validation = Sequences(held, context, seed) if len(held) > context else None
         return cls(
             Data(

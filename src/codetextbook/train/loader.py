@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from codetextbook.errors import InputError
+from codetextbook.train.tokens import Tokens
 
 
 class Batch(NamedTuple):
@@ -26,7 +27,7 @@ class Batch(NamedTuple):
 class Sequences:
     """An array of tokens as slices of `context` tokens."""
 
-    tokens: np.ndarray
+    tokens: np.ndarray | Tokens
     """(n,) unsigned integers; may be mapped from disk."""
     context: int
     seed: int
