@@ -46,14 +46,18 @@ def judge(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int, detail_fd
 
     The words quote the tests: the zygote must not see them, or it would hand them to every later program in its memory.
     """
-    tests, entry_point, prompt = decode(read_whole(tests_fd))
-    peer = Peer(read_fd, write_fd, trusting=False)
-    status, detail = _verdict(peer, lambda: decode(receive_frame(read_fd)), tests, entry_point, prompt)
+    status, detail = verdict_on(decode(read_whole(tests_fd)), read_fd, write_fd)
     try:
         os.write(detail_fd, detail.encode("utf-8", "replace")[:DETAIL_CAP_BYTES])
         os.write(verdict_fd, bytes([VERDICTS.index(status)]))
     except OSError:
         return  # the tests closed the pipe: no verdict is then what they get
+
+
+def verdict_on(message: tuple[str, str, str], read_fd: int, write_fd: int) -> tuple[str, str]:
+    """Status and words on the program at the other end of the pipes; the message holds tests, entry point and prompt."""
+    peer = Peer(read_fd, write_fd, trusting=False)
+    return _verdict(peer, lambda: decode(receive_frame(read_fd)), *message)
 
 
 def judge_many(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int) -> None:

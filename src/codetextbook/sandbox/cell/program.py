@@ -38,7 +38,11 @@ def settle() -> None:
 
 def serve_program(code: int, read_fd: int, write_fd: int) -> None:
     """Run the program, say how that went, then answer the judge until it hangs up."""
-    text = decode(read_whole(code))
+    serve_text(decode(read_whole(code)), read_fd, write_fd)
+
+
+def serve_text(text: str, read_fd: int, write_fd: int) -> None:
+    """`serve_program`, the program given as text."""
     peer = Peer(read_fd, write_fd, trusting=True)
     told = _load(peer, text)
     send_frame(write_fd, encode(told))
@@ -144,7 +148,11 @@ class _Captured(io.TextIOBase):
 
 def run_blocks(code: int, results: int, output_bytes: int) -> None:
     """Run blocks one after another in one namespace, like a page read from top to bottom; send a result after each."""
-    blocks = decode(read_whole(code))
+    run_texts(decode(read_whole(code)), results, output_bytes)
+
+
+def run_texts(blocks: list[str], results: int, output_bytes: int) -> None:
+    """`run_blocks`, the blocks given as texts."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     for number, text in enumerate(blocks, start=1):
