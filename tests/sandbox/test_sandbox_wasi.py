@@ -36,7 +36,9 @@ def guests() -> Iterator[Sandbox]:
 
 def test_no_escape_and_no_cheat_passes(guests: Sandbox) -> None:
     attacks = ESCAPES | CHEATS
-    results = dict(zip(attacks, guests.check_many(Job(code, TESTS, "double") for code in attacks.values()), strict=True))
+    results = dict(
+        zip(attacks, guests.check_many(Job(code, TESTS, "double") for code in attacks.values()), strict=True)
+    )
     ends = (Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.OUT_OF_MEMORY)
     assert {name: result for name, result in results.items() if result.status not in ends} == {}
     honest = guests.check(HONEST, TESTS, "double")
@@ -75,7 +77,9 @@ def test_pages_and_screening(guests: Sandbox) -> None:
     results = guests.run(["print(6)", "1 / 0", "open('/etc/passwd')"])
     assert [result.status for result in results] == ["passed", "failed", "failed"]
     assert (results[0].stdout, results[1].error) == ("6\n", "ZeroDivisionError: division by zero (line 1)")
-    screened = list(guests.screen([Job(HONEST, TESTS, "double"), Job("def double(n):\n    return 0\n", TESTS, "double")]))
+    screened = list(
+        guests.screen([Job(HONEST, TESTS, "double"), Job("def double(n):\n    return 0\n", TESTS, "double")])
+    )
     assert [(result.status, result.alone) for result in screened] == [("passed", True), ("failed", True)]
 
 

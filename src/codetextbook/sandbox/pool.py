@@ -28,8 +28,9 @@ from codetextbook.errors import SandboxError
 from codetextbook.sandbox.cell.codec import CodecError, decode, decode_texts, encode
 from codetextbook.sandbox.nouns import Limits
 
-_BOOT = (  # no hooks for forks: the zygote has one thread and no lock held, and they cost every child 1 ms
-    "import os, sys, types; os.register_at_fork = lambda **_: None; cell = types.ModuleType('cell'); cell.__path__ = [sys.argv[1]]; sys.modules['cell'] = cell; "
+_BOOT = (  # no hooks for forks: the zygote has one thread and no lock held, and they cost every child a third of its fork
+    "import os, sys, types; os.register_at_fork = lambda **_: None; "
+    "cell = types.ModuleType('cell'); cell.__path__ = [sys.argv[1]]; sys.modules['cell'] = cell; "
     "from cell.zygote import main; main()"
 )
 START_SECONDS = 120.0

@@ -198,7 +198,7 @@ _STREAMS: tuple[Any, Any, Any]
 
 def warm_up(scratch: str, *, may_open: bool) -> None:
     """Import what programs use, and do once what the first use would do inside the confinement. Children get all of it by the fork."""
-    global _STREAMS  # noqa: PLW0603 - a child takes them on without building them
+    global _STREAMS
     for name in (_OFTEN_TEXT if may_open else f"{_OFTEN_TEXT} {_SELDOM_TEXT}").split():
         try:
             __import__(name)

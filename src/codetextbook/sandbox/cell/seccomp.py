@@ -169,9 +169,7 @@ class Filter:
         own = struct.pack("<I", _NOBODYS_ID)
         self.own_at = [at for at in range(4, len(code), 8) if code[at : at + 4] == own]
         self.code = ctypes.create_string_buffer(code, len(code))
-        self.program = ctypes.create_string_buffer(
-            struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self.code))
-        )
+        self.program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self.code)))
 
     def install(self) -> None:
         """Confine the calling thread and all it starts. Cannot be undone; needs no_new_privs.

@@ -1,4 +1,4 @@
-"""What a guest is started with: the modules of the cell as text, its role, and what is its alone. It has no folder to read anything from."""
+"""What a guest is started with: the modules of the cell as text, its role, and what is its alone. It has no folder to read from."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ def arguments(role: str, given: bytes, output_bytes: int) -> list[str]:
     """The command line of a guest: `program`, `judge` or `blocks`, and its message."""
     own = [base64.b64encode(given).decode(), str(output_bytes)]
     sources = [
-        word
-        for name in _MODULES
-        for word in (name, base64.b64encode((_CELL / f"{name}.py").read_bytes()).decode())
+        word for name in _MODULES for word in (name, base64.b64encode((_CELL / f"{name}.py").read_bytes()).decode())
     ]
     return ["python", "-S", "-s", "-E", "-X", "utf8", "-c", _BOOT, role, *own, *sources]

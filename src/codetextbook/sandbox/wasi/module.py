@@ -1,6 +1,7 @@
 """CPython for WebAssembly, compiled once for this machine and kept.
 
-What is kept is machine code that the next process runs as it is: so it lies where this user alone may write, and that is looked at each time.
+What is kept is machine code that the next process runs as it is: so it lies where this user alone may write, which is looked at
+each time.
 """
 
 from __future__ import annotations

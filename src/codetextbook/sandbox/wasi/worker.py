@@ -1,8 +1,8 @@
 """A process that runs programs and their judges as guests of a WebAssembly runtime: `python -m codetextbook.sandbox.wasi.worker FILE FD`.
 
-A guest has no folder, no socket, no thread and no other process; its memory is limited. Program and judge are two guests that share two pipes;
-the verdict comes through a third that only the judge has. CPU seconds are of both together. A guest that sleeps cannot be interrupted: then
-this process ends, once it has said `timed_out`, and another takes its place.
+A guest has no folder, no socket, no thread and no other process; its memory is limited. Program and judge are two guests that share
+two pipes; the verdict comes through a third that only the judge has. CPU seconds are of both together. A guest that sleeps cannot be
+interrupted: then this process ends, once it has said `timed_out`, and another takes its place.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Guest(threading.Thread):
         """Until it ends by itself or is interrupted; then its pipes are closed."""
         try:
             instance = self.home.linker.instantiate(self.store, self.home.module)
-            instance.exports(self.store)["_start"](self.store)
+            start = instance.exports(self.store)["_start"]
+            assert isinstance(start, wasmtime.Func)
+            start(self.store)
         except wasmtime.ExitTrap as ended:
             self.fault = f"exited with status {ended.code} before it answered"
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
@@ -153,9 +155,11 @@ def main() -> None:
         except (Gone, ConnectionError):
             return
         if kind == "check":
-            ended = home.check(*given, Bounds(*bounds))
+            code, tests = given
+            ended = home.check(code, tests, Bounds(*bounds))
         elif kind == "run":
-            ended = home.run(*given, blocks, Bounds(*bounds))
+            (code,) = given
+            ended = home.run(code, blocks, Bounds(*bounds))
         else:
             ended = Ended("unshared")  # no batches here: each program runs alone
         send_frame(descriptor, encode((ended.status, ended.detail, ended.cpu_seconds)))
