@@ -4,7 +4,8 @@ A program and its tests never share a process: they exchange plain data, so a pr
 its judge. Around both stand namespaces, Landlock, a system-call filter and limits, each proven at the start by trying what it forbids.
 
 Tiers, the strongest available is taken: A all of that; B without namespaces; C without Landlock too, then no program can open any file; E,
-only if `allow_unsafe`: limits and the split alone. Every result records its tier.
+only if `allow_unsafe`: limits and the split alone. D, only if `strongest` is D, is for systems without these layers: program and judge are
+guests of a WebAssembly runtime. Every result records its tier.
 
 Trade-off: two processes and a message per call cost about 15 ms of one core a program. Limits: Linux on x86-64 and AArch64; arguments are
 passed by value, so tests of in-place changes cannot pass; tests that pass their own objects are `unsplittable`.
@@ -25,10 +26,10 @@ from typing import Literal, NamedTuple, Self
 from codetextbook.errors import SandboxError
 from codetextbook.sandbox.cell.codec import CodecError, encode
 from codetextbook.sandbox.nouns import BlockResult, Job, Limits, Result, Status
-from codetextbook.sandbox.pool import Cell, Pool, Ticket, TierMissing, result_of_block
+from codetextbook.sandbox.pool import AnyCell, Cell, Pool, Ticket, TierMissing, result_of_block
 from codetextbook.sandbox.screen import Screening, Through
 
-Tier = Literal["A", "B", "C", "E"]
+Tier = Literal["A", "B", "C", "D", "E"]
 _TIERS: tuple[Tier, ...] = ("A", "B", "C")
 _JOBS_AHEAD_PER_WORKER = 16
 _STARTS, _SECONDS_BETWEEN_STARTS = 3, 0.3
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 class Opened(NamedTuple):
     """A cell of the strongest tier to be had, and why no stronger one was: empty where the first one tried was."""
 
-    cell: Cell
+    cell: AnyCell
     tier: Tier
     landlock_abi: int
     weaker_because: str
@@ -60,11 +61,11 @@ class Sandbox:
     def __init__(
         self, workers: int = 2, limits: Limits | None = None, allow_unsafe: bool = False, *, strongest: Tier = "A"
     ) -> None:
-        if not sys.platform.startswith("linux"):
+        if not sys.platform.startswith("linux") and strongest != "D":
             raise SandboxError(
                 f"the sandbox needs Linux, and this is {sys.platform}",
                 where="sandbox",
-                hint="a Linux container or machine",
+                hint="a Linux container or machine; or tier D, in a WebAssembly runtime",
             )
         if workers < 1:
             raise SandboxError(f"{workers} workers cannot run anything", where="sandbox", hint="workers = 1 or more")
@@ -73,7 +74,7 @@ class Sandbox:
         if self.weaker_because:
             _log.warning("sandbox: tier %s, because %s", self.tier, self.weaker_because)
         self.kernel = platform.release()
-        self._pool = Pool(first, workers, self.tier, self.limits)
+        self._pool = Pool(first, workers, lambda: _cell(self.tier, self.limits))
         self._workers, self._owner = workers, os.getpid()
 
     def __enter__(self) -> Self:
@@ -165,15 +166,25 @@ class Sandbox:
         return results
 
 
+def _cell(tier: Tier, limits: Limits) -> AnyCell:
+    if tier == "D":
+        from codetextbook.sandbox.wasi.cell import WasiCell
+
+        return WasiCell(limits)
+    return Cell(tier, limits)
+
+
 def _strongest_cell(limits: Limits, allow_unsafe: bool, strongest: Tier) -> Opened:
     """The first cell of the strongest tier whose layers all hold."""
-    tiers = [tier for tier in _TIERS if tier >= strongest]
+    tiers: list[Tier] = [tier for tier in _TIERS if tier >= strongest]
+    if strongest == "D":
+        tiers.append("D")
     if allow_unsafe:
         tiers.append("E")
     reasons: list[str] = []
     for tier in tiers:
         for attempt in range(_STARTS):
-            cell = Cell(tier, limits)
+            cell = _cell(tier, limits)
             try:
                 return Opened(cell, tier, cell.ready(), "; ".join(reasons))
             except TierMissing as error:

@@ -19,19 +19,22 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from codetextbook.errors import SandboxError
 from codetextbook.sandbox.cell.codec import CodecError, decode, decode_texts, encode
 from codetextbook.sandbox.nouns import Limits
 
-_BOOT = (
-    "import sys, types; cell = types.ModuleType('cell'); cell.__path__ = [sys.argv[1]]; sys.modules['cell'] = cell; "
+_BOOT = (  # no hooks for forks: the zygote has one thread and no lock held, and they cost every child a third of its fork
+    "import os, sys, types; os.register_at_fork = lambda **_: None; "
+    "cell = types.ModuleType('cell'); cell.__path__ = [sys.argv[1]]; sys.modules['cell'] = cell; "
     "from cell.zygote import main; main()"
 )
-_START_SECONDS = 120.0
-_HANG_SECONDS = 30.0
+START_SECONDS = 120.0
+HANG_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _ATTEMPTS = 3
 _JOBS_IN_CELL = 2
@@ -115,7 +118,7 @@ class Cell:
             TierMissing: a layer is missing or does not hold.
             SandboxError: the cell died.
         """
-        self.control.settimeout(_START_SECONDS)
+        self.control.settimeout(START_SECONDS)
         try:
             message = self.control.recv(_REPLY_BYTES)
         except TimeoutError:
@@ -165,7 +168,7 @@ class Cell:
             with os.fdopen(descriptor, "rb") as file:
                 if ticket.kind == "run":
                     file.seek(0)
-                    ticket.results = _frames(file.read())
+                    ticket.results = frames(file.read())
                 else:
                     words = file.read().decode("utf-8", "replace")  # all its writers are dead, so it ends
                     ticket.detail = ticket.detail or words
@@ -176,7 +179,7 @@ class Cell:
         if not self.waiting:
             return False
         front = self.waiting[0]
-        patience = self.limits.wall_seconds * (front.blocks if front.kind == "screen" else 1) + _HANG_SECONDS
+        patience = self.limits.wall_seconds * (front.blocks if front.kind == "screen" else 1) + HANG_SECONDS
         return time.monotonic() - self.front_since > patience
 
     def close(self) -> None:
@@ -192,16 +195,31 @@ class Cell:
         os.close(self.complaints)
 
 
+class AnyCell(Protocol):
+    """What the pool asks of a cell; `Cell` says what each does."""
+
+    waiting: deque[Ticket]
+    control: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def ready(self) -> int: ...
+    def send(self, ticket: Ticket) -> None: ...
+    def receive(self) -> Ticket | None: ...
+    def hangs(self) -> bool: ...
+    def complaint(self) -> str: ...
+    def close(self) -> None: ...
+
+
 class Pool:
     """A fixed number of cells and a queue."""
 
-    def __init__(self, first: Cell, cells: int, tier: str, limits: Limits) -> None:
-        self.tier, self.limits = tier, limits
+    def __init__(self, first: AnyCell, cells: int, start: Callable[[], AnyCell]) -> None:
+        self.start = start
         self.lock = threading.RLock()
         self.queue: deque[Ticket] = deque()
         self.cells = [first]
         try:
-            self.cells += [Cell(tier, limits) for _ in range(cells - 1)]
+            self.cells += [start() for _ in range(cells - 1)]
             for cell in self.cells[1:]:
                 cell.ready()
         except SandboxError:
@@ -246,7 +264,7 @@ class Pool:
             if cell.hangs():
                 self._replace(cell)
 
-    def _take(self, cell: Cell) -> None:
+    def _take(self, cell: AnyCell) -> None:
         ticket = cell.receive()
         if ticket is None:
             self._replace(cell)
@@ -256,7 +274,7 @@ class Pool:
             ticket.done = True
         self._hand_out()
 
-    def _replace(self, cell: Cell) -> None:
+    def _replace(self, cell: AnyCell) -> None:
         """A fresh cell for one that died or hangs, and its jobs back to the queue."""
         told = cell.complaint()
         cell.close()
@@ -267,7 +285,7 @@ class Pool:
         if lost:
             lost[0].detail = f"the cell died: {told}"
             self._again(lost[0])
-        fresh = Cell(self.tier, self.limits)
+        fresh = self.start()
         self.cells.append(fresh)
         fresh.ready()
 
@@ -289,7 +307,7 @@ class Pool:
                         return  # the cell is dead; the next step finds its socket closed and replaces it
 
 
-def _frames(data: bytes) -> list[bytes]:
+def frames(data: bytes) -> list[bytes]:
     """Messages behind their lengths; a cut last one is left out."""
     frames, at = [], 0
     while at + 4 <= len(data):

@@ -19,6 +19,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 MESSAGE_CAP_BYTES = 16 << 20
+_COUNT = struct.Struct("<I")
+_FLOAT = struct.Struct("<d")
 DEPTH_CAP = 100
 
 # Builtins that both sides have and that keep no state: they cross by name.
@@ -107,26 +109,26 @@ class _Encoder:
         self.value(value, 0)
         return b"".join(self.parts)
 
-    def put(self, tag: bytes, content: bytes = b"") -> None:
-        self.num_bytes += len(tag) + len(content)
+    def put(self, part: bytes) -> None:
+        self.num_bytes += len(part)
         if self.num_bytes > MESSAGE_CAP_BYTES:
             raise CodecError("the value is larger than 16 MiB")
-        self.parts.append(tag + content)
+        self.parts.append(part)
 
     def sized(self, tag: bytes, content: bytes) -> None:
         if len(content) > MESSAGE_CAP_BYTES:
             raise CodecError("the value is larger than 16 MiB")
-        self.put(tag + struct.pack("<I", len(content)), content)
+        self.put(tag + _COUNT.pack(len(content)) + content)
 
     def items(self, tag: bytes, items: Iterable[Any], depth: int) -> None:
         held = list(items)
-        self.put(tag, struct.pack("<I", len(held)))
+        self.put(tag + _COUNT.pack(len(held)))
         for item in held:
             self.value(item, depth + 1)
 
     def pairs(self, tag: bytes, pairs: Iterable[tuple[Any, Any]], depth: int) -> None:
         held = list(pairs)
-        self.put(tag, struct.pack("<I", len(held)))
+        self.put(tag + _COUNT.pack(len(held)))
         for key, value in held:
             self.value(key, depth + 1)
             self.value(value, depth + 1)
@@ -135,12 +137,13 @@ class _Encoder:
         if depth > DEPTH_CAP:
             raise CodecError("the value is nested more than 100 levels deep")
         kind = type(value)  # isinstance() would believe a forged __class__
-        if value is None:
+        write = _PLAIN.get(kind)
+        if write is not None:
+            write(self, value, depth)
+        elif value is None:
             self.put(b"N")
         elif value is Ellipsis:
             self.put(b".")
-        elif kind is bool:
-            self.put(b"T" if value else b"F")
         elif not self.scalar(value, kind) and not self.container(value, kind, depth):
             self.other(value, kind, depth)
 
@@ -148,7 +151,7 @@ class _Encoder:
         if issubclass(kind, int):
             self.sized(b"i", int.to_bytes(value, int.bit_length(value) // 8 + 1, "little", signed=True))
         elif issubclass(kind, float):
-            self.put(b"f", struct.pack("<d", float.__float__(value)))
+            self.put(b"f" + _FLOAT.pack(float.__float__(value)))
         elif issubclass(kind, str):
             self.sized(b"s", str.encode(value, "utf-8", "surrogatepass"))
         elif issubclass(kind, bytes):
@@ -157,7 +160,7 @@ class _Encoder:
             self.sized(b"B", bytes(bytearray.__getitem__(value, slice(None))))
         elif issubclass(kind, complex):
             real, imag = complex.real.__get__(value), complex.imag.__get__(value)  # type: ignore[attr-defined]
-            self.put(b"c", struct.pack("<dd", real, imag))
+            self.put(b"c" + struct.pack("<dd", real, imag))
         else:
             return False
         return True
@@ -204,7 +207,19 @@ class _Encoder:
             self.sized(b"n", _SHARED_NAME_OF[id(value)].encode())
         else:
             ref = self.export(value)
-            self.put(b"R", struct.pack("<I??", *ref))
+            self.put(b"R" + struct.pack("<I??", *ref))
+
+
+# What messages consist of nearly always, without the search through base classes.
+_PLAIN: dict[type, Callable[[_Encoder, Any, int], None]] = {
+    int: lambda e, value, depth: e.sized(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)),
+    str: lambda e, value, depth: e.sized(b"s", value.encode("utf-8", "surrogatepass")),
+    float: lambda e, value, depth: e.put(b"f" + _FLOAT.pack(value)),
+    bool: lambda e, value, depth: e.put(b"T" if value else b"F"),
+    list: lambda e, value, depth: e.items(b"l", value, depth),
+    tuple: lambda e, value, depth: e.items(b"t", value, depth),
+    dict: lambda e, value, depth: e.pairs(b"d", value.items(), depth),
+}
 
 
 class _Reader:
@@ -219,13 +234,22 @@ class _Reader:
         return taken
 
     def count(self) -> int:
-        number: int = struct.unpack("<I", self.take(4))[0]
+        number: int = _COUNT.unpack_from(self.data, self.at)[0]
+        self.at += 4
         if number > len(self.data) - self.at:  # every item takes a byte at least
             raise CodecError("the message ends early")
         return number
 
+    def sized(self) -> bytes:
+        start = self.at + 4
+        (num_bytes,) = _COUNT.unpack_from(self.data, self.at)
+        self.at = start + num_bytes
+        if self.at > len(self.data):
+            raise CodecError("the message ends early")
+        return self.data[start : self.at]
+
     def text(self) -> str:
-        return self.take(self.count()).decode("utf-8", "surrogatepass")
+        return self.sized().decode("utf-8", "surrogatepass")
 
     def items(self, depth: int) -> list[Any]:
         return [self.value(depth + 1) for _ in range(self.count())]
@@ -236,13 +260,11 @@ class _Reader:
     def value(self, depth: int) -> Any:
         if depth > DEPTH_CAP:
             raise CodecError("nested too deep")
-        tag = self.take(1)
-        if tag in _CONSTANTS:
-            return _CONSTANTS[tag]
-        try:
-            read = _READERS[tag]
-        except KeyError:
-            raise CodecError("an unknown tag") from None
+        tag = self.data[self.at]
+        self.at += 1
+        read = _READER_OF[tag]
+        if read is None:
+            raise CodecError("an unknown tag")
         return read(self, depth)
 
     def span(self, depth: int) -> datetime.timedelta:
@@ -256,13 +278,16 @@ class _Reader:
         return _SHARED[name]
 
 
-_CONSTANTS = {b"N": None, b"T": True, b"F": False, b".": Ellipsis}
 _READERS: dict[bytes, Callable[[_Reader, int], Any]] = {
-    b"i": lambda r, depth: int.from_bytes(r.take(r.count()), "little", signed=True),
-    b"f": lambda r, depth: struct.unpack("<d", r.take(8))[0],
+    b"N": lambda r, depth: None,
+    b"T": lambda r, depth: True,
+    b"F": lambda r, depth: False,
+    b".": lambda r, depth: Ellipsis,
+    b"i": lambda r, depth: int.from_bytes(r.sized(), "little", signed=True),
+    b"f": lambda r, depth: _FLOAT.unpack(r.take(8))[0],
     b"s": lambda r, depth: r.text(),
-    b"b": lambda r, depth: r.take(r.count()),
-    b"B": lambda r, depth: bytearray(r.take(r.count())),
+    b"b": lambda r, depth: r.sized(),
+    b"B": lambda r, depth: bytearray(r.sized()),
     b"c": lambda r, depth: complex(*struct.unpack("<dd", r.take(16))),
     b"l": lambda r, depth: r.items(depth),
     b"t": lambda r, depth: tuple(r.items(depth)),
@@ -283,3 +308,4 @@ _READERS: dict[bytes, Callable[[_Reader, int], Any]] = {
     b"n": lambda r, depth: r.shared(depth),
     b"R": lambda r, depth: r.resolve(Ref(*struct.unpack("<I??", r.take(6)))),
 }
+_READER_OF = [_READERS.get(bytes([tag])) for tag in range(256)]

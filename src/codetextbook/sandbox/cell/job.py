@@ -45,7 +45,7 @@ class Child:
         if self.pid == 0:
             try:
                 *kept, tell = confine(layers, bounds, [*keep, tell], scratch=scratch, parent=parent)
-                settle(scratch)
+                settle()
                 os.write(tell, b"1")
                 os.close(tell)
                 body(*kept)

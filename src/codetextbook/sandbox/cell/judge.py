@@ -11,6 +11,7 @@ import ast
 import builtins
 import importlib
 import os
+import symtable
 import sys
 import traceback
 from collections.abc import Callable
@@ -45,14 +46,18 @@ def judge(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int, detail_fd
 
     The words quote the tests: the zygote must not see them, or it would hand them to every later program in its memory.
     """
-    tests, entry_point, prompt = decode(read_whole(tests_fd))
-    peer = Peer(read_fd, write_fd, trusting=False)
-    status, detail = _verdict(peer, lambda: decode(receive_frame(read_fd)), tests, entry_point, prompt)
+    status, detail = verdict_on(decode(read_whole(tests_fd)), read_fd, write_fd)
     try:
         os.write(detail_fd, detail.encode("utf-8", "replace")[:DETAIL_CAP_BYTES])
         os.write(verdict_fd, bytes([VERDICTS.index(status)]))
     except OSError:
         return  # the tests closed the pipe: no verdict is then what they get
+
+
+def verdict_on(message: tuple[str, str, str], read_fd: int, write_fd: int) -> tuple[str, str]:
+    """Status and words on the program at the other end of the pipes; the message holds tests, entry point and prompt."""
+    peer = Peer(read_fd, write_fd, trusting=False)
+    return _verdict(peer, lambda: decode(receive_frame(read_fd)), *message)
 
 
 def judge_many(tests_fd: int, read_fd: int, write_fd: int, verdict_fd: int) -> None:
@@ -76,10 +81,11 @@ def _verdict(peer: Peer, load: Callable[[], Any], tests: str, entry_point: str, 
         status, detail = _loaded(load())
         if status:
             return status, detail
-        tree = ast.parse(tests, _FILE)
-        namespace = _namespace(peer, tree, entry_point, prompt)
-        exec(compile(tree, _FILE, "exec", dont_inherit=True, optimize=0), namespace)
-        if _wants_candidate(tree):
+        compiled = compile(tests, _FILE, "exec", dont_inherit=True, optimize=0)
+        table = symtable.symtable(tests, _FILE, "exec")
+        namespace = _namespace(peer, table, entry_point, prompt)
+        exec(compiled, namespace)
+        if _wants_candidate(table, tests):
             namespace["check"](namespace[entry_point])
     except Gone:
         return "gone", "the program ended before it answered"
@@ -112,11 +118,11 @@ def _loaded(message: Any) -> tuple[str, str]:
     return status, detail[:500]
 
 
-def _namespace(peer: Peer, tree: ast.Module, entry_point: str, prompt: str) -> dict[str, Any]:
+def _namespace(peer: Peer, table: symtable.SymbolTable, entry_point: str, prompt: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
     if prompt:
         exec(_helpers(prompt, entry_point), namespace)
-    wanted = [name for name in _free_names(tree) if name not in namespace and name not in (entry_point, "candidate")]
+    wanted = [name for name in _free_names(table) if name not in namespace and name not in (entry_point, "candidate")]
     answer = peer.request("names", 0, [entry_point, *wanted])
     if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not dict or type(answer[1]) is not list:
         raise CodecError("a malformed message")
@@ -151,34 +157,38 @@ def _helpers(prompt: str, entry_point: str) -> Any:
     return compile(ast.Module(kept, []), "<prompt>", "exec", dont_inherit=True, optimize=0)
 
 
-def _free_names(tree: ast.Module) -> list[str]:
-    """Names that the tests read and do not give a meaning at their top level. Builtins keep theirs."""
+def _free_names(table: symtable.SymbolTable) -> list[str]:
+    """Names that the tests read as globals and give no meaning to. Builtins keep theirs."""
     read: set[str] = set()
     given: set[str] = set()
-    for node in ast.walk(tree):  # once: it is a third of the time of judging small tests
-        kind = type(node)
-        if kind is ast.Name:
-            (read if type(node.ctx) is ast.Load else given).add(node.id)  # type: ignore[attr-defined]
-        elif kind is ast.arg:
-            given.add(node.arg)  # type: ignore[attr-defined]
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            given.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            given |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    waiting = [table]
+    while waiting:
+        scope = waiting.pop()
+        waiting += scope.get_children()
+        whole = scope is table
+        for symbol in scope.get_symbols():
+            if whole or symbol.is_global():
+                if symbol.is_referenced():
+                    read.add(symbol.get_name())
+                if symbol.is_assigned() or symbol.is_imported():
+                    given.add(symbol.get_name())
     return sorted(read - given - _BUILTIN_NAMES)
 
 
-def _wants_candidate(tree: ast.Module) -> bool:
+def _wants_candidate(table: symtable.SymbolTable, tests: str) -> bool:
     """HumanEval's form: `check(candidate)` is defined and not called."""
-    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" and node.args.args for node in tree.body)
-    called = any(
+    defined = any(
+        isinstance(scope, symtable.Function) and scope.get_name() == "check" and scope.get_parameters()
+        for scope in table.get_children()
+    )
+    if not defined or not table.lookup("check").is_referenced():
+        return defined
+    return not any(
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Call)
         and getattr(node.value.func, "id", "") == "check"
-        for node in tree.body
+        for node in ast.parse(tests).body
     )
-    return defined and not called
 
 
 def _failure(error: BaseException, tests: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import errno
 import os
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 PR_GET_NO_NEW_PRIVS = 39
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -14,7 +15,8 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_REC, MS_BIND, MS_PRIVATE, MS_NOSUID, MS_NODEV, MS_NOEXEC, MNT_DETACH = 0x4000, 0x1000, 1 << 18, 2, 4, 8, 2
 _MOUNT_SETATTR = 442  # the same number on every architecture
 _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 0x8000, 1
-_CAPABILITIES_VERSION_3 = 0x20080522
+_CAPABILITIES_OF_MYSELF = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3
+_NO_CAPABILITIES, _CAPABILITIES_LEFT = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
 
 
 def checked(result: int) -> int:
@@ -27,8 +29,7 @@ def checked(result: int) -> int:
 
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2)."""
-    padded = (*arguments, 0, 0, 0, 0)[:4]
-    return checked(LIBC.prctl(ctypes.c_int(option), *(ctypes.c_ulong(value) for value in padded)))
+    return checked(LIBC.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]))
 
 
 def unshare(flags: int) -> None:
@@ -60,9 +61,7 @@ def drop_capabilities() -> None:
     Raises:
         OSError: one is left.
     """
-    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION_3, 0)
-    none, left = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
-    checked(LIBC.capset(ctypes.byref(header), ctypes.byref(none)))
-    checked(LIBC.capget(ctypes.byref(header), ctypes.byref(left)))
-    if any(left) or prctl(PR_GET_NO_NEW_PRIVS) != 1:
+    checked(LIBC.capset(_CAPABILITIES_OF_MYSELF, _NO_CAPABILITIES))
+    checked(LIBC.capget(_CAPABILITIES_OF_MYSELF, _CAPABILITIES_LEFT))
+    if any(_CAPABILITIES_LEFT) or prctl(PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError(errno.EPERM, "capabilities are left, or may come back")

@@ -79,12 +79,18 @@ class Ruleset:
         checked(LIBC.syscall(_RESTRICT, ctypes.c_int(self.descriptor), ctypes.c_uint32(0)))
 
     def _library(self, folder: str) -> None:
-        """Names of the whole folder, content of all in it but site-packages."""
+        """A folder with all in it; of one that holds site-packages, its names and all else in it, entry by entry.
+
+        As few rules as that takes: the kernel copies them for every process that takes the ruleset on.
+        """
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if entry.is_file() or entry.is_dir()]
+        if not any(entry.name in _EXCLUDED for entry in entries):
+            self._allow(folder, _READ_FILE | _READ_DIR)
+            return
         self._allow(folder, _READ_DIR)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name in _EXCLUDED or not (entry.is_file() or entry.is_dir()):
-                    continue
+        for entry in entries:
+            if entry.name not in _EXCLUDED:
                 self._allow(entry.path, _READ_FILE | (_READ_DIR if entry.is_dir() else 0))
 
     def _allow(self, path: str, rights: int) -> None:

@@ -10,6 +10,7 @@ import builtins
 import gc
 import io
 import os
+import posix
 import random
 import sys
 import traceback
@@ -29,22 +30,19 @@ def read_whole(descriptor: int) -> bytes:
         return file.read()
 
 
-def settle(scratch: str) -> None:
-    """Make a fresh child look like a fresh interpreter, the same for every program."""
+def settle() -> None:
+    """Make a fresh child look like a fresh interpreter, the same for every program; all else of that is done in `warm_up`."""
     gc.enable()
-    random.seed(0)
-    home = scratch or "/"
-    os.environ.clear()
-    os.environ.update({"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PATH": ""})
-    sys.argv[:] = ["program"]
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, "r"), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8", errors="backslashreplace")
-    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", errors="backslashreplace")
+    sys.stdin, sys.stdout, sys.stderr = _STREAMS
 
 
 def serve_program(code: int, read_fd: int, write_fd: int) -> None:
     """Run the program, say how that went, then answer the judge until it hangs up."""
-    text = decode(read_whole(code))
+    serve_text(decode(read_whole(code)), read_fd, write_fd)
+
+
+def serve_text(text: str, read_fd: int, write_fd: int) -> None:
+    """`serve_program`, the program given as text."""
     peer = Peer(read_fd, write_fd, trusting=True)
     told = _load(peer, text)
     send_frame(write_fd, encode(told))
@@ -150,7 +148,11 @@ class _Captured(io.TextIOBase):
 
 def run_blocks(code: int, results: int, output_bytes: int) -> None:
     """Run blocks one after another in one namespace, like a page read from top to bottom; send a result after each."""
-    blocks = decode(read_whole(code))
+    run_texts(decode(read_whole(code)), results, output_bytes)
+
+
+def run_texts(blocks: list[str], results: int, output_bytes: int) -> None:
+    """`run_blocks`, the blocks given as texts."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     for number, text in enumerate(blocks, start=1):
@@ -178,31 +180,47 @@ def _run_block(text: str, name: str, namespace: dict[str, Any]) -> tuple[str, st
     return "passed", ""
 
 
-# Used by nearly every program: imported once here, shared by all children through copy-on-write.
-_PRELOADED_TEXT = (
-    "abc argparse array ast base64 binascii bisect calendar cmath cmd collections collections.abc colorsys "
-    "configparser contextlib copy csv ctypes dataclasses datetime decimal difflib dis enum errno fnmatch "
-    "fractions functools gc getpass glob gzip hashlib heapq hmac html html.parser inspect io itertools json "
-    "keyword linecache locale logging math numbers operator os os.path pathlib pickle pprint queue random re "
-    "reprlib secrets shlex shutil signal socket sqlite3 stat statistics string struct subprocess tempfile "
-    "textwrap threading time timeit token tokenize traceback types typing unicodedata unittest unittest.mock "
-    "urllib.parse uuid warnings weakref xml.etree.ElementTree zipfile zlib zoneinfo encodings.ascii "
-    "encodings.idna encodings.latin_1 encodings.utf_16 _strptime asyncio doctest"
+# Imported once, shared by all children through copy-on-write. What is imported makes every fork slower, so the second list is for programs
+# that can open no file; others import these from the library when they need them.
+_OFTEN_TEXT = (
+    "abc array ast bisect builtins calendar cmath collections collections.abc contextlib copy ctypes dataclasses datetime decimal enum "
+    "errno fractions functools gc heapq inspect io itertools json keyword linecache math numbers operator os os.path random re reprlib "
+    "signal statistics string struct textwrap threading time token tokenize traceback types typing unicodedata warnings weakref "
+    "encodings.ascii encodings.latin_1"
 )
-PRELOADED = _PRELOADED_TEXT.split()
+_SELDOM_TEXT = (
+    "argparse base64 binascii cmd colorsys configparser csv difflib dis fnmatch getpass glob gzip hashlib hmac html html.parser locale "
+    "logging pathlib pickle pprint queue secrets shlex shutil socket sqlite3 stat subprocess tempfile timeit unittest unittest.mock "
+    "urllib.parse uuid xml.etree.ElementTree zipfile zlib zoneinfo encodings.idna encodings.utf_16 _strptime asyncio doctest"
+)
+_STREAMS: tuple[Any, Any, Any]
 
 
-def warm_up() -> None:
-    """Import what programs use, and do once what the first use would do inside the confinement."""
-    for name in PRELOADED:
+def warm_up(scratch: str, *, may_open: bool) -> None:
+    """Import what programs use, and do once what the first use would do inside the confinement. Children get all of it by the fork."""
+    global _STREAMS
+    for name in (_OFTEN_TEXT if may_open else f"{_OFTEN_TEXT} {_SELDOM_TEXT}").split():
         try:
             __import__(name)
         except ImportError:  # an interpreter built without it, as some are without sqlite3
             continue
+    os.register_at_fork = posix.register_at_fork  # see the zygote
     ast.parse("def f(x):\n    return [x]\n")
-    "é".encode("idna")
+    if not may_open:
+        "é".encode("idna")
     decimal = sys.modules["decimal"]
     str(decimal.Decimal("1.1") + 1)
+    home = scratch or "/"
+    os.environ.clear()
+    os.environ.update({"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PATH": ""})
+    sys.argv[:] = ["program"]
+    random.seed(0)
+    out, error = (io.BufferedWriter(io.FileIO(number, "w", closefd=False)) for number in (1, 2))
+    _STREAMS = (
+        io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8"),
+        io.TextIOWrapper(out, encoding="utf-8", errors="backslashreplace"),
+        io.TextIOWrapper(error, encoding="utf-8", errors="backslashreplace"),
+    )
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from .kernel import LIBC, prctl
 
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _JUMP, _AND, _RETURN = 0x20, 0x15, 0x35, 0x05, 0x54, 0x06
+_FURTHEST = 255  # what a conditional jump can reach
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _THREAD_FLAGS = 0x100 | 0x800 | 0x10000  # CLONE_VM, CLONE_SIGHAND, CLONE_THREAD
 _FCNTL_COMMANDS = (
@@ -47,6 +48,7 @@ _IOCTL_COMMANDS = (
 )  # isatty, window size, FIONREAD, FIONBIO, close-on-exec
 _PRCTL_OPTIONS = (15, 16)  # names of threads
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_NOBODYS_ID = 0x7FFFFFFF  # stands in the program for the process's own id; no process has it
 
 # fmt: off
 _X86_64 = {
@@ -145,26 +147,29 @@ class Filter:
         if not may_open:
             for name in _OPENING:
                 numbers.pop(name, None)
-        self.own = [numbers.pop("kill"), numbers.pop("tgkill")]
-        checked = [
-            _flags(numbers.pop("clone"), _THREAD_FLAGS),
-            _returns(
-                numbers.pop("clone3"), _ERRNO | errno.ENOSYS
-            ),  # makes glibc fall back to clone, whose flags can be read
-            _one_of(numbers.pop("fcntl"), 1, _FCNTL_COMMANDS),
-            _one_of(numbers.pop("ioctl"), 1, _IOCTL_COMMANDS),
-            _one_of(numbers.pop("prctl"), 0, _PRCTL_OPTIONS),
-            _reads_limits(numbers.pop("prlimit64")),
-            _stream_pair(numbers.pop("socketpair")),
-        ]
-        self.head = (
+        checked = {
+            "kill": _one_of(0, (_NOBODYS_ID,)),
+            "tgkill": _one_of(0, (_NOBODYS_ID,)),
+            "clone": _flags(_THREAD_FLAGS),
+            "clone3": _line(_RETURN, _ERRNO | errno.ENOSYS),  # makes glibc fall back to clone, whose flags can be read
+            "fcntl": _one_of(1, _FCNTL_COMMANDS),
+            "ioctl": _one_of(1, _IOCTL_COMMANDS),
+            "prctl": _one_of(0, _PRCTL_OPTIONS),
+            "prlimit64": _reads_limits(),
+            "socketpair": _stream_pair(),
+        }
+        body_of = {number: checked.get(name, _line(_RETURN, _ALLOW)) for name, number in numbers.items()}
+        code = (
             _line(_LOAD, _ARCHITECTURE_AT)
             + _line(_EQUAL, found.audit, 1, 0)
             + _line(_RETURN, _KILL)
             + _line(_LOAD, _NUMBER_AT)
-            + b"".join(_returns(number, _ALLOW) for number in numbers.values())
-            + b"".join(checked)
+            + _search(_stretches(body_of))
         )
+        own = struct.pack("<I", _NOBODYS_ID)
+        self.own_at = [at for at in range(4, len(code), 8) if code[at : at + 4] == own]
+        self.code = ctypes.create_string_buffer(code, len(code))
+        self.program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self.code)))
 
     def install(self) -> None:
         """Confine the calling thread and all it starts. Cannot be undone; needs no_new_privs.
@@ -172,11 +177,39 @@ class Filter:
         Raises:
             OSError: the kernel refuses filters.
         """
-        own = b"".join(_one_of(number, 0, (os.getpid(),)) for number in self.own)
-        code = self.head + own + _line(_RETURN, _ERRNO | errno.EPERM)
-        held = ctypes.create_string_buffer(code, len(code))
-        program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held)))
-        prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
+        for at in self.own_at:
+            struct.pack_into("<I", self.code, at, os.getpid())
+        prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(self.program))
+
+
+class _Stretch(NamedTuple):
+    """Numbers from `first` to the next stretch that are treated alike; `body` always returns."""
+
+    first: int
+    body: bytes
+
+
+def _stretches(body_of: dict[int, bytes]) -> list[_Stretch]:
+    """All numbers there are, from 0 on: those of no system call that is listed are refused."""
+    refuse = _line(_RETURN, _ERRNO | errno.EPERM)
+    found = [_Stretch(0, body_of.get(0, refuse))]
+    for number in sorted({*body_of, *(number + 1 for number in body_of)}):
+        body = body_of.get(number, refuse)
+        if body != found[-1].body:
+            found.append(_Stretch(number, body))
+    return found
+
+
+def _search(stretches: list[_Stretch]) -> bytes:
+    """A binary search: the kernel tries a filter with every number there is when it is installed, and then at every call."""
+    if len(stretches) == 1:
+        return stretches[0].body
+    middle = len(stretches) // 2
+    below, above = _search(stretches[:middle]), _search(stretches[middle:])
+    first, skipped = stretches[middle].first, len(below) // 8
+    if skipped <= _FURTHEST:
+        return _line(_AT_LEAST, first, skipped, 0) + below + above
+    return _line(_AT_LEAST, first, 0, 1) + _line(_JUMP, skipped) + below + above
 
 
 def _line(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
@@ -187,38 +220,29 @@ def _low_half(argument: int) -> bytes:
     return _line(_LOAD, _ARGUMENTS_AT + 8 * argument)
 
 
-def _case(number: int, body: bytes) -> bytes:
-    """`body`, which always returns, for one system call; the accumulator holds its number before and after."""
-    return _line(_EQUAL, number, 0, len(body) // 8) + body
-
-
-def _returns(number: int, verdict: int) -> bytes:
-    return _case(number, _line(_RETURN, verdict))
-
-
-def _one_of(number: int, argument: int, values: tuple[int, ...]) -> bytes:
+def _one_of(argument: int, values: tuple[int, ...]) -> bytes:
     tests = b"".join(_line(_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values))
-    return _case(number, _low_half(argument) + tests + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW))
+    return _low_half(argument) + tests + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW)
 
 
-def _flags(number: int, needed: int) -> bytes:
+def _flags(needed: int) -> bytes:
     test = _line(_AND, needed) + _line(_EQUAL, needed, 1, 0)
-    return _case(number, _low_half(0) + test + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW))
+    return _low_half(0) + test + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW)
 
 
-def _reads_limits(number: int) -> bytes:
+def _reads_limits() -> bytes:
     """prlimit64 that only reads: the pointer to new limits is null in both halves."""
     refuse = _line(_RETURN, _ERRNO | errno.EPERM)
     low = _low_half(2) + _line(_EQUAL, 0, 0, 2)
     high = _line(_LOAD, _ARGUMENTS_AT + 8 * 2 + 4) + _line(_EQUAL, 0, 1, 0)
-    return _case(number, low + high + refuse + _line(_RETURN, _ALLOW))
+    return low + high + refuse + _line(_RETURN, _ALLOW)
 
 
-def _stream_pair(number: int) -> bytes:
+def _stream_pair() -> bytes:
     """socketpair(AF_UNIX, SOCK_STREAM): datagram sockets could reach any other of this machine."""
     family = _low_half(0) + _line(_EQUAL, 1, 0, 3)
     kind = _low_half(1) + _line(_AND, 0xF) + _line(_EQUAL, 1, 1, 0)
-    return _case(number, family + kind + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW))
+    return family + kind + _line(_RETURN, _ERRNO | errno.EPERM) + _line(_RETURN, _ALLOW)
 
 
 def raw_call(name: str, *arguments: int) -> int:

@@ -89,7 +89,7 @@ def _run_cell(options: dict[str, Any], *, apart: bool, may_become_nobody: bool) 
     control = socket.socket(fileno=options["control"])
     try:
         layers, scratch = _layers(options, apart=apart, may_become_nobody=may_become_nobody)
-        warm_up()
+        warm_up(scratch, may_open=options["tier"] != "C")
         bounds = Bounds(*options["bounds"])
         failed = _witnessed(layers, bounds, scratch)
         if failed:
