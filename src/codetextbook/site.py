@@ -18,6 +18,7 @@ from codetextbook.errors import ConfigError
 
 if TYPE_CHECKING:
     from codetextbook.engine import Engine
+    from codetextbook.sandbox import Sandbox
 
 SITE_FILE = "site.toml"
 
@@ -105,8 +106,9 @@ class Site(Config):
     """Threads of one numeric process (training, embedding, generation)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where tensors live; `auto` is a GPU where there is one."""
-    sandbox: Literal["require", "unsafe"] = "require"
-    """`unsafe` lets model-written code run without confinement where none can be had; recorded in every result."""
+    sandbox: Literal["require", "wasi", "unsafe"] = "require"
+    """`wasi` runs model-written code in a WebAssembly runtime (tier D, extra `wasi`), for systems without Linux's layers; `unsafe` lets it
+    run without confinement where none can be had. Recorded in every result."""
     teacher: TeacherSite = TeacherSite()
     """The endpoint that `annotate`, `textbook` and `exercises` may ask."""
 
@@ -125,6 +127,21 @@ class Site(Config):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"not valid TOML: {error}", where=str(path)) from None
         return cls.parse(values, where=str(path))
+
+    def open_sandbox(self, *, cpu_seconds: float) -> Sandbox:
+        """A sandbox of this site's workers, in the tier that the site asks for. Close it.
+
+        Raises:
+            SandboxError: untrusted code cannot be contained here.
+        """
+        from codetextbook.sandbox import Limits, Sandbox
+
+        return Sandbox(
+            workers=self.workers,
+            limits=Limits(cpu_seconds=cpu_seconds),
+            allow_unsafe=self.sandbox == "unsafe",
+            strongest="D" if self.sandbox == "wasi" else "A",
+        )
 
     def engine(self) -> Engine:
         """The engine that maps a function over items, here."""

@@ -10,6 +10,7 @@ import pytest
 from codetextbook.errors import ConfigError
 from codetextbook.pipeline import phi1
 from codetextbook.recipe import SHIPPED, Recipe
+from codetextbook.site import Site
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -74,3 +75,10 @@ def test_the_paper_recipes_hold_the_paper_numbers() -> None:
     assert (recipe.pretrain.batch_sequences, recipe.finetune.batch_sequences) == (1024, 256)
     small = Recipe.load("phi1-small").pretrain.model
     assert (small.layers, small.hidden, small.mlp, small.heads) == (20, 1024, 4096, 16)
+
+
+def test_a_site_asks_for_a_tier_of_the_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('sandbox = "wasi"\nworkers = 1\n', encoding="utf-8")
+    with Site.load(tmp_path).open_sandbox(cpu_seconds=20) as sandbox:
+        assert sandbox.check("def f(x):\n    return x + 1\n", "assert f(1) == 2\n", "f").tier == "D"
+        assert sandbox.weaker_because

@@ -71,6 +71,8 @@ class Sandbox:
             raise SandboxError(f"{workers} workers cannot run anything", where="sandbox", hint="workers = 1 or more")
         self.limits = limits or Limits()
         first, self.tier, self.landlock_abi, self.weaker_because = _strongest_cell(self.limits, allow_unsafe, strongest)
+        if self.tier == "D":
+            self.weaker_because = "it is asked for"
         if self.weaker_because:
             _log.warning("sandbox: tier %s, because %s", self.tier, self.weaker_because)
         self.kernel = platform.release()

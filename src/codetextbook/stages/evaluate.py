@@ -34,7 +34,7 @@ from codetextbook.benchmarks.problems import UNCONVENTIONAL, BenchmarkFile, load
 from codetextbook.benchmarks.scoring import compare, score
 from codetextbook.config import Config, digest
 from codetextbook.nouns import COMPLETION, Problem, Verdict
-from codetextbook.sandbox import Limits, Sandbox
+from codetextbook.sandbox import Sandbox
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import Stage, stage
@@ -255,8 +255,7 @@ def sit_all(
         for group in problems.values()
         for part in split(len(group), PROBLEMS_PER_PART)
     ]
-    limits = Limits(cpu_seconds=cfg.cpu_seconds)
-    with Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox:
+    with site.open_sandbox(cpu_seconds=cfg.cpu_seconds) as sandbox:
         opened: Examinee | None = None
         for serial, (model, part) in enumerate(exams):
             if not out.has(f"written-{serial:05d}"):

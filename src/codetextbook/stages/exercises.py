@@ -32,7 +32,7 @@ from codetextbook.config import Config
 from codetextbook.errors import ConfigError, SandboxError, StageFailed
 from codetextbook.grammar import FAMILIES, draw_exercise, likeness
 from codetextbook.nouns import EXERCISE, REJECTED
-from codetextbook.sandbox import Job, Limits, Result, Sandbox, Status
+from codetextbook.sandbox import Job, Result, Sandbox, Status
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -236,11 +236,10 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     total = sum(len(batch.rows) for batch in parts)
     done, seen = 0, set()
     engine = site.engine()
-    limits = Limits(cpu_seconds=cfg.cpu_seconds)
     missing = [batch for index, batch in enumerate(parts) if not out.has(f"exercises-{index:05d}")]
     with (
         _teacher(missing, cfg, out, site) as teacher,
-        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+        site.open_sandbox(cpu_seconds=cfg.cpu_seconds) as sandbox,
     ):
         for index, batch in enumerate(parts):
             if out.has(f"exercises-{index:05d}"):

@@ -19,7 +19,7 @@ from codetextbook.benchmarks.problems import HELDOUT, from_exercises
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
 from codetextbook.nouns import Problem, Verdict
-from codetextbook.sandbox import Limits, Sandbox
+from codetextbook.sandbox import Sandbox
 from codetextbook.shards import to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -87,7 +87,7 @@ def select(cfg: Select, tuned: Artifact, clean: Artifact, *, out: Writer, site: 
     losses = _losses(tuned)
     problems = _problems(cfg, clean) if cfg.by == "solved" else []
     rows = []
-    with _sandbox(cfg, site) if problems else contextlib.nullcontext() as sandbox:
+    with site.open_sandbox(cpu_seconds=cfg.cpu_seconds) if problems else contextlib.nullcontext() as sandbox:
         for number, folder in enumerate(folders):
             step = int(folder.name.rpartition("-")[2])
             solved = _solved(cfg, folder, problems, sandbox, site) if sandbox is not None else None
@@ -104,11 +104,6 @@ def select(cfg: Select, tuned: Artifact, clean: Artifact, *, out: Writer, site: 
     out.fact("by", cfg.by)
     out.fact("checkpoints", rows)
     out.flow(rows_in=len(rows), unit="checkpoints", rows_kept=1, rejected={"not_best": len(rows) - 1})
-
-
-def _sandbox(cfg: Select, site: Site) -> Sandbox:
-    limits = Limits(cpu_seconds=cfg.cpu_seconds)
-    return Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe")
 
 
 def _problems(cfg: Select, clean: Artifact) -> list[Problem]:

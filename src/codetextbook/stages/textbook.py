@@ -30,7 +30,7 @@ from codetextbook.config import Config
 from codetextbook.errors import InputError, SandboxError, StageFailed
 from codetextbook.grammar import write_pages
 from codetextbook.nouns import PAGE, REJECTED, document_id
-from codetextbook.sandbox import Limits, Sandbox, Status
+from codetextbook.sandbox import Sandbox, Status
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -225,11 +225,10 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     total = sum(len(batch.rows) for batch in parts)
     seen: set[str] = set()
     done = 0
-    limits = Limits(cpu_seconds=cfg.cpu_seconds)
     missing = [batch for index, batch in enumerate(parts) if not out.has(f"pages-{index:05d}")]
     with (
         _teacher(missing, cfg, out, site) as teacher,
-        Sandbox(workers=site.workers, limits=limits, allow_unsafe=site.sandbox == "unsafe") as sandbox,
+        site.open_sandbox(cpu_seconds=cfg.cpu_seconds) as sandbox,
     ):
         for index, batch in enumerate(parts):
             if not out.has(f"pages-{index:05d}"):
