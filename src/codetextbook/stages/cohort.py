@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import compress
 from random import Random
 from typing import Any, Literal
 
@@ -51,7 +52,7 @@ class Cohort(Config):
     pages_without: tuple[str, ...] = ()
     """Families of the grammar whose pages are left out: concepts that a textbook is silent on (paper §3)."""
     shuffled_solutions: bool = False
-    """Whether each training exercise has another one's solution: the form of exercises without their content (ours)."""
+    """Whether there are exercises too, each of training with another one's solution: their form without their content (ours)."""
     heldout_share: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of the documents that no arm is trained on (ours)."""
     seed: int = Field(default=0, ge=0)
@@ -133,10 +134,10 @@ def cohort(cfg: Cohort, clean: Artifact, filtered: Artifact, vocab: Artifact, *,
         chosen = matched(offered, tokens, wanted, cfg)
     taken = [row for row in offered if row["id"] in chosen]
     pages, silent = _pages(cfg, to_rows(clean.table("pages")))
-    drills = to_rows(clean.table("exercises"))
+    drills = shuffled(to_rows(clean.table("exercises")), cfg.seed) if cfg.shuffled_solutions else []
     _table("documents", taken, DOCUMENT, out)
     _table("pages", pages, PAGE, out)
-    _table("exercises", shuffled(drills, cfg.seed) if cfg.shuffled_solutions else drills, EXERCISE, out)
+    _table("exercises", drills, EXERCISE, out)
     shown = [{"id": row["id"], "text": row["text"], "filtered": row["id"] in kept} for row in held]
     _table("heldout", shown, HELDOUT_TEXT, out)
     left = [
@@ -163,8 +164,8 @@ def _pages(cfg: Cohort, pages: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Pages of this arm, and those that are not."""
     if not cfg.pages:
         return [], list(pages)
-    silent = [row for row in pages if row["writer"] == GRAMMAR and set(row["words"]) & set(cfg.pages_without)]
-    return [row for row in pages if row not in silent], silent
+    silent = [row["writer"] == GRAMMAR and bool(set(row["words"]) & set(cfg.pages_without)) for row in pages]
+    return [row for row, left_out in zip(pages, silent, strict=True) if not left_out], list(compress(pages, silent))
 
 
 def _rejection(row: Row, reason: str) -> Row:
