@@ -19,6 +19,7 @@ from codetextbook.benchmarks.seeds import (
     mean_interval,
     page_test,
     permutation_test,
+    share_interval,
     sign_test,
 )
 
@@ -76,11 +77,22 @@ def test_an_interval_holds_what_seeds_and_items_scatter() -> None:
 
 
 def test_shown_reversed_and_not_shown_are_said() -> None:
-    worse, better = scores([2.0, 2.1, 2.05]), scores([1.0, 1.1, 1.02])
+    worse, better = scores([2.0, 2.1, 2.05, 2.0, 2.1]), scores([1.0, 1.1, 1.02, 1.0, 1.1])
     assert in_words(effect(worse, better), ("U", "F"), 1.0).startswith("shown: F lies")
     assert in_words(effect(better, worse), ("U", "F"), 1.0).startswith("reversed: F lies")
     same = effect(scores([1.0, 1.1, 1.2]), scores([1.1, 1.0, 1.2]))
     assert in_words(same, ("U", "F"), 1.0).startswith("not shown")
+
+
+def test_few_seeds_show_nothing() -> None:
+    found = effect(scores([2.0, 2.1]), scores([1.0, 1.1]))
+    assert in_words(found, ("U", "F"), 1.0).startswith("seen in 2 seeds, too few")
+
+
+def test_none_solved_is_not_certain() -> None:
+    low, high = share_interval(Scores(np.zeros((3, 100)), np.ones(100)))
+    assert low == 0
+    assert 0.03 < high < 0.04
 
 
 def test_only_seeds_that_both_have_are_paired() -> None:

@@ -14,7 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codetextbook.benchmarks.passk import Interval, wilson
+
 RESAMPLES = 10_000
+FEWEST_SEEDS = 5
+"""Seeds from which a step may be called shown: an interval over fewer is too narrow (ours)."""
 
 
 class Scores(NamedTuple):
@@ -49,9 +53,16 @@ class Effect(NamedTuple):
     """Two-sided paired permutation test, exact, on the seeds' differences."""
 
 
-def mean_interval(scores: Scores, *, seed: int = 0) -> tuple[float, float]:
+def mean_interval(scores: Scores, *, seed: int = 0) -> Interval:
     """95 % interval of a measure's mean: bootstrap over seeds and items at once."""
     return _range(_resampled(scores.values, scores.weights, seed))
+
+
+def share_interval(scores: Scores, *, seed: int = 0) -> Interval:
+    """The same for a share of problems solved; where none or all are, which a bootstrap takes for certain, Wilson's over the problems."""
+    if scores.values.min() == scores.values.max():
+        return wilson(int(scores.values[0].sum()), scores.values.shape[1])
+    return mean_interval(scores, seed=seed)
 
 
 def effect(first: Scores, second: Scores, *, seed: int = 0) -> Effect:
@@ -113,10 +124,10 @@ def equivalent_tokens(value: float, tokens: Sequence[int], values: Sequence[floa
 
 
 def in_words(found: Effect, names: tuple[str, str], holm_p: float) -> str:
-    """Shown, not shown or reversed, and by what right."""
-    lower = found.low > 0
-    higher = found.high < 0
-    verdict = "shown" if lower else "reversed" if higher else "not shown"
+    """Shown, not shown or reversed, and by what right: few seeds show nothing, wherever their interval lies."""
+    verdict = "shown" if found.low > 0 else "reversed" if found.high < 0 else "not shown"
+    if verdict != "not shown" and found.seeds < FEWEST_SEEDS:
+        verdict = f"{'seen' if found.low > 0 else 'seen reversed'} in {found.seeds} seeds, too few to show it"
     agree = max(found.seeds_above, found.seeds - found.seeds_above)
     told = (
         f"{verdict}: {names[1]} lies {abs(found.difference):.3f} {'below' if found.difference >= 0 else 'above'} {names[0]} "
@@ -136,6 +147,6 @@ def _resampled(values: np.ndarray, weights: np.ndarray, seed: int) -> np.ndarray
     return drawn
 
 
-def _range(drawn: np.ndarray) -> tuple[float, float]:
+def _range(drawn: np.ndarray) -> Interval:
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
+    return Interval(float(low), float(high))

@@ -71,7 +71,7 @@ def tables(facts: Mapping[str, Any]) -> list[Table]:
         ),
         Table(
             "Steps written down before training, on HumanEval's references",
-            "Shown: the 95 % interval over seeds and texts lies above 0; reversed: below. Differences: bits per byte, first minus second.",
+            "Shown: five seeds or more, and the 95 % interval over seeds and texts above 0; reversed: below. Bits per byte, first minus second.",
             (
                 "from",
                 "to",
@@ -250,7 +250,7 @@ def draw(facts: Mapping[str, Any]) -> list[str]:
     for name, tuned in (("bases", False), ("finetuned", True)):
         rows = [
             {
-                "label": f"{row['arm']}: {row['told']}",
+                "label": row["arm"],
                 "value": row["bits_per_byte"]["humaneval"]["mean"],
                 "low": row["bits_per_byte"]["humaneval"]["low"],
                 "high": row["bits_per_byte"]["humaneval"]["high"],
