@@ -71,7 +71,7 @@ def tables(facts: Mapping[str, Any]) -> list[Table]:
         ),
         Table(
             "Steps written down before training, on HumanEval's references",
-            "Shown: five seeds or more, and the 95 % interval over seeds and texts above 0; reversed: below. Bits per byte, first minus second.",
+            "Shown: five seeds or more, and the 95 % interval over seeds and texts above 0; reversed: below 0. First minus second.",
             (
                 "from",
                 "to",
