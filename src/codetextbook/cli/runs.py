@@ -211,7 +211,7 @@ def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt
     from codetextbook.recipe import Recipe
     from codetextbook.stages.contract import STAGES
 
-    importlib.import_module("codetextbook.pipeline")  # registers every stage
+    importlib.import_module("codetextbook.experiments")  # registers every stage
     loaded = Recipe.load(recipe).replace(dict(map(change, changes)))
     if stage == "recipe":
         click.echo(loaded.dump())
