@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from codetextbook.benchmarks.arms import Key
 from codetextbook.pipeline import phi1
 from codetextbook.recipe import Recipe
-from codetextbook.stages.ablate import Ablate, ablate, keys_by_training
+from codetextbook.stages.ablate import BASELINE, BASES, TUNED, Ablate, ablate, keys_by_training
 from codetextbook.stages.cohort import Cohort, cohort
 from codetextbook.stages.contamination import contamination
 from codetextbook.stages.contract import Step
@@ -72,59 +73,75 @@ class Ablation(NamedTuple):
         return [[self.made[key] for key in keys] for keys in keys_by_training(goal.config.wanted).values()]
 
 
+@dataclass(frozen=True)
+class _Trainings:
+    """Trainings of one recipe on one clean corpus with one vocabulary, and every artifact they promise, by key."""
+
+    r: Recipe
+    clean: Step
+    vocab: Step
+    heldout: Step
+    """A cohort, for the documents that no arm is trained on."""
+    made: dict[Key, Step]
+
+    def base(self, arm: str, seed: int, array: Step, multiple: float = 1.0) -> Step:
+        """A base model of an arm, measured; its steps as a multiple of the recipe's."""
+        steps = max(1, round(multiple * self.r.pretrain.steps))
+        name = arm if multiple == 1.0 else f"{arm}*{multiple:g}"
+        settings = self.r.pretrain.replace({"seed": seed, "steps": steps})
+        model = self._kept(Key(name, seed, "pretrain"), pretrain(settings, self.vocab, array))
+        self._measured(name, seed, model)
+        return model
+
+    def tuned(self, arm: str, seed: int, model: Step, exercises: Step) -> None:
+        """A base finetuned, measured and examined: its last step, so that nothing is chosen."""
+        settings = self.r.finetune.replace({"seed": seed, "save_every_steps": self.r.finetune.steps})
+        last = finetune(settings, self.vocab, exercises, model).named(f"finetune@{arm}/{seed}")
+        best = self._kept(Key(arm, seed, "select"), select(self.r.select, last, self.clean))
+        self._measured(arm, seed, best)
+        self._kept(Key(arm, seed, "examine"), examine(self.r.evaluate, best, self.clean))
+
+    def _measured(self, arm: str, seed: int, model: Step) -> None:
+        self._kept(Key(arm, seed, "perplexity"), perplexity(self.r.perplexity, model, self.heldout, self.clean))
+
+    def _kept(self, key: Key, step: Step) -> Step:
+        return self.made.setdefault(key, step.named(f"{key.kind}@{key.arm}/{key.seed}"))
+
+
+def _cohorts(r: Recipe) -> dict[str, Cohort]:
+    """What each arm is trained on; FTS has exercises of its own."""
+    arms: dict[str, dict[str, Any]] = {
+        "U": {"documents": "raw"},
+        "R": {"documents": "sources"},
+        "L": {"documents": "length"},
+        "F": {},
+        "FT": {"pages": True},
+        "M": {"pages": True, "pages_without": r.exercises.heldout_families},
+        "FTS": {"pages": True, "shuffled_solutions": True},
+    }
+    return {arm: Cohort(**said, heldout_share=r.ablate.heldout_share, seed=r.ablate.seed) for arm, said in arms.items()}
+
+
 def ablation(r: Recipe) -> Ablation:
     """Every arm on every seed. All read from one decontaminated corpus with one vocabulary, learnt from all of it."""
     s = phi1(r)
     clean = decontaminate(r.decontaminate, s.dedup, s.textbook, s.exercises).named("decontaminate@all")
     vocab = tokenizer(r.tokenizer, clean).named("tokenizer@all")
-    practice = pack(r.pack.finetune, vocab, clean).named("pack_finetune@all")
-    arms = {
-        "U": Cohort(documents="raw"),
-        "R": Cohort(documents="sources"),
-        "L": Cohort(documents="length"),
-        "F": Cohort(documents="filtered"),
-        "FT": Cohort(documents="filtered", pages=True),
-        "M": Cohort(documents="filtered", pages=True, pages_without=r.exercises.heldout_families),
-        "FTS": Cohort(documents="filtered", pages=True, shuffled_solutions=True),
-    }
-    held = {"heldout_share": r.ablate.heldout_share, "seed": r.ablate.seed}
-    texts = {arm: cohort(cfg.replace(held), clean, s.curate, vocab).named(f"cohort@{arm}") for arm, cfg in arms.items()}
+    texts = {arm: cohort(cfg, clean, s.curate, vocab).named(f"cohort@{arm}") for arm, cfg in _cohorts(r).items()}
     arrays = {arm: pack(r.pack.pretrain, vocab, step).named(f"pack_pretrain@{arm}") for arm, step in texts.items()}
+    practice = pack(r.pack.finetune, vocab, clean).named("pack_finetune@all")
     shuffled = pack(r.pack.finetune, vocab, texts["FTS"]).named("pack_finetune@FTS")
     made = {Key(arm, 0, "cohort"): step for arm, step in texts.items()}
-
-    def kept(key: Key, step: Step) -> Step:
-        return made.setdefault(key, step.named(f"{key.kind}@{key.arm}/{key.seed}"))
-
-    def measured(arm: str, seed: int, model: Step) -> None:
-        kept(Key(arm, seed, "perplexity"), perplexity(r.perplexity, model, texts["U"], clean))
-
-    def base(arm: str, seed: int, multiple: float = 1.0) -> Step:
-        steps = max(1, round(multiple * r.pretrain.steps))
-        name = arm if multiple == 1.0 else f"{arm}*{multiple:g}"
-        settings = r.pretrain.replace({"seed": seed, "steps": steps})
-        model = kept(Key(name, seed, "pretrain"), pretrain(settings, vocab, arrays[arm]))
-        measured(name, seed, model)
-        return model
-
-    def tuned(arm: str, seed: int, model: Step, exercises: Step) -> None:
-        settings = r.finetune.replace({"seed": seed, "save_every_steps": r.finetune.steps})  # the last step, unchosen
-        last = finetune(settings, vocab, exercises, model).named(f"finetune@{arm}/{seed}")
-        best = kept(Key(arm, seed, "select"), select(r.select, last, clean))
-        measured(arm, seed, best)
-        kept(Key(arm, seed, "examine"), examine(r.evaluate, best, clean))
-
+    train = _Trainings(r, clean, vocab, texts[BASELINE], made)
     for number, seed in enumerate(r.ablate.seeds):
-        for arm in ("U", "R", "L", "F", "FT"):
-            model = base(arm, seed)
-            if arm != "L":
-                tuned(f"{arm}X", seed, model, practice)
-            if arm == "FT" and number < r.ablate.spike_seeds:
-                tuned("FTS", seed, model, shuffled)
+        bases = {arm: train.base(arm, seed, arrays[arm]) for arm in BASES}
+        for arm in TUNED:
+            train.tuned(arm, seed, bases[arm.removesuffix("X")], practice)
         if number < r.ablate.spike_seeds:
-            tuned("MX", seed, base("M", seed), practice)
+            train.tuned("FTS", seed, bases["FT"], shuffled)
+            train.tuned("MX", seed, train.base("M", seed, arrays["M"]), practice)
         for multiple in r.ablate.scaling if number < r.ablate.scaling_seeds else ():
-            base("U", seed, multiple)
+            train.base(BASELINE, seed, arrays[BASELINE], multiple)
     spike = Spikes(seeds=r.ablate.seeds[: r.ablate.spike_seeds])
     return Ablation(
         made,
