@@ -1,14 +1,25 @@
-"""Cutting work into parts of a stated number of rows, so that a killed stage resumes at its next part.
+"""Cutting work into parts of a stated number of rows, so that a killed stage resumes at its next part; and draws that rows keep.
 
 The cut depends on the rows alone, never on the number of workers: the same input has the same parts everywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
+
+
+def draw_of(seed: int, purpose: str, identity: str) -> int:
+    """48 bits drawn for a row: they depend on these alone, never on the order of the rows or on who draws."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{identity}".encode()).digest()[:6])
+
+
+def share_of(seed: int, purpose: str, identity: str) -> float:
+    """The same as a number from 0 up to 1."""
+    return draw_of(seed, purpose, identity) / 2**48
 
 
 def split(num_rows: int, rows_per_part: int) -> list[range]:

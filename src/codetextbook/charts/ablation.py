@@ -19,6 +19,19 @@ SETS = {
 }
 """What each set of texts is."""
 
+STEP_HEAD = (
+    "from",
+    "to",
+    "difference",
+    "95 % interval",
+    "seeds above 0",
+    "sign test",
+    "permutation",
+    "Holm",
+    "verdict",
+)
+"""Columns of a table of compared steps (`_step`)."""
+
 PAPER = (
     ("U", "The Stack, deduplicated", "12.19"),
     ("F", "The Stack, filtered", "17.68"),
@@ -72,17 +85,7 @@ def tables(facts: Mapping[str, Any]) -> list[Table]:
         Table(
             "Steps written down before training, on HumanEval's references",
             "Shown: five seeds or more, and the 95 % interval over seeds and texts above 0; reversed: below 0. First minus second.",
-            (
-                "from",
-                "to",
-                "difference",
-                "95 % interval",
-                "seeds above 0",
-                "sign test",
-                "permutation",
-                "Holm",
-                "verdict",
-            ),
+            STEP_HEAD,
             [_step(row) for row in facts["steps"] if row["set"] == "humaneval"],
         ),
         Table(
@@ -192,17 +195,7 @@ def spikes_tables(facts: Mapping[str, Any]) -> list[Table]:
         Table(
             "The questions, written down before training",
             "Differences in bits per byte, first minus second.",
-            (
-                "from",
-                "to",
-                "difference",
-                "95 % interval",
-                "seeds above 0",
-                "sign test",
-                "permutation",
-                "Holm",
-                "verdict",
-            ),
+            STEP_HEAD,
             [_step(row) for row in facts["questions"]],
         ),
     ]

@@ -11,7 +11,6 @@ matched up to the last document that fits it; a source of which the filter kept 
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import compress
@@ -25,7 +24,7 @@ from tokenizers import Tokenizer as Vocabulary
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
 from codetextbook.nouns import DOCUMENT, EXERCISE, PAGE, REJECTED
-from codetextbook.shards import split, to_rows, to_table
+from codetextbook.shards import share_of, split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
@@ -57,11 +56,6 @@ class Cohort(Config):
     """Share of the documents that no arm is trained on (ours)."""
     seed: int = Field(default=0, ge=0)
     """Seed of what is held out and of what is drawn."""
-
-
-def share_of(seed: int, purpose: str, identity: str) -> float:
-    """A number from 0 to 1 that depends on these alone."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{identity}".encode()).digest()[:6]) / 2**48
 
 
 def stratum(kind: Kind) -> Callable[[Row], str]:

@@ -14,7 +14,6 @@ the disk holds the tokens twice until the stage ends.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
@@ -30,7 +29,7 @@ from tokenizers import Tokenizer as Vocabulary
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
 from codetextbook.nouns import END_OF_TEXT, REJECTED
-from codetextbook.shards import split, to_table
+from codetextbook.shards import draw_of, share_of, split, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer, atomic
@@ -123,17 +122,8 @@ def texts_of(part: str, row: dict[str, Any], cfg: Pack) -> Text:
     """A row of a clean table as a text: for an exercise the whole program (paper §2.3: trained on like any file)."""
     if part == "exercises":
         return Text(row["id"], part, row["split"], row["prompt"] + row["solution"])
-    held = _share(cfg.seed, "validation", row["id"]) < cfg.validation_share
+    held = share_of(cfg.seed, "validation", row["id"]) < cfg.validation_share
     return Text(row["id"], part, "validation" if held else "train", row["text"])
-
-
-def _draw(seed: int, purpose: str, identity: str) -> int:
-    """48 bits."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{identity}".encode()).digest()[:6])
-
-
-def _share(seed: int, purpose: str, identity: str) -> float:
-    return _draw(seed, purpose, identity) / 2**48
 
 
 @lru_cache(maxsize=1)
@@ -165,7 +155,7 @@ def encode_piece(piece: Piece, *, cfg: Pack, vocabulary: Path, scratch: Path) ->
             {
                 "id": text.id,
                 "split": text.split,
-                "draw": _draw(cfg.seed if cfg.order_seed is None else cfg.order_seed, "order", text.id),
+                "draw": draw_of(cfg.seed if cfg.order_seed is None else cfg.order_seed, "order", text.id),
                 "tokens": next(sizes) if text.split != "heldout" else 0,
                 "num_bytes": len(text.text.encode()),
             }
@@ -191,7 +181,7 @@ def encode_texts(texts: Sequence[Text], encoder: Encoder, cfg: Pack, sentinels: 
     for text, parts in zip(texts, cuts, strict=True):
         ids = next(pieces)
         if sentinels is not None and len(parts) == 3:
-            suffix_first = _share(cfg.seed, "suffix first", text.id) < cfg.fim_suffix_first_share
+            suffix_first = share_of(cfg.seed, "suffix first", text.id) < cfg.fim_suffix_first_share
             ids = told((ids, next(pieces), next(pieces)), sentinels, suffix_first=suffix_first)
         made.append(np.concatenate([ids, end]))
     return made
@@ -199,8 +189,8 @@ def encode_texts(texts: Sequence[Text], encoder: Encoder, cfg: Pack, sentinels: 
 
 def _cuts(text: Text, cfg: Pack) -> tuple[str, ...]:
     """A text, or its three parts."""
-    if text.split == "train" and _share(cfg.seed, "fim", text.id) < cfg.fim_share:
-        return cut(text.text, _share(cfg.seed, "first cut", text.id), _share(cfg.seed, "second cut", text.id))
+    if text.split == "train" and share_of(cfg.seed, "fim", text.id) < cfg.fim_share:
+        return cut(text.text, share_of(cfg.seed, "first cut", text.id), share_of(cfg.seed, "second cut", text.id))
     return (text.text,)
 
 
