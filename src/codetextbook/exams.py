@@ -16,7 +16,8 @@ from codetextbook.benchmarks.scoring import compare
 from codetextbook.errors import InputError
 from codetextbook.run import Nobody, Run, Watcher
 from codetextbook.stages.contract import Step
-from codetextbook.stages.evaluate import EXAM, SCORING, Exam
+from codetextbook.stages.evaluate import EXAM, Exam
+from codetextbook.stages.sitting import SCORING
 from codetextbook.store import Artifact, Store, atomic
 
 WRITTEN_PARTS = ("references", "written")

@@ -1,6 +1,7 @@
 """The paper's experiments as branches of its data flow: everything that arms can share is one artifact.
 
-`section5` is the paper's §5, `ablation` its Fig 2.1 and §3. Nothing runs here; `Run.make` keeps the promises.
+`section5` is the paper's §5, `altered_prompts` its appendix B, `ablation` its Fig 2.1 and §3. Nothing runs here; `Run.make` keeps the
+promises.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from codetextbook.stages.perplexity import perplexity
 from codetextbook.stages.pretrain import pretrain
 from codetextbook.stages.prune import prune
 from codetextbook.stages.select import select
+from codetextbook.stages.sensitivity import sensitivity
 from codetextbook.stages.spikes import Spikes, spikes
 from codetextbook.stages.tokenizer import tokenizer
 
@@ -57,6 +59,12 @@ def section5(r: Recipe) -> tuple[Branch, ...]:
         made = Branch(pruned, practice, tuned, best, scores, row)._asdict()
         branches.append(Branch(**{name: step.named(f"{name}@{near.tau:g}") for name, step in made.items()}))
     return tuple(branches)
+
+
+def altered_prompts(r: Recipe) -> Step:
+    """The run's best model on its own exams, told in other words (paper, appendix B)."""
+    s = phi1(r)
+    return sensitivity(r.sensitivity.of(r.evaluate), s.select, s.decontaminate)
 
 
 class Ablation(NamedTuple):

@@ -21,7 +21,6 @@ from codetextbook.stages.contamination import Contamination
 from codetextbook.stages.curate import Curate
 from codetextbook.stages.decontaminate import Decontaminate
 from codetextbook.stages.dedup import Dedup
-from codetextbook.stages.evaluate import Evaluate
 from codetextbook.stages.exercises import Exercises
 from codetextbook.stages.finetune import Finetune
 from codetextbook.stages.pack import Pack
@@ -30,10 +29,12 @@ from codetextbook.stages.pretrain import Pretrain
 from codetextbook.stages.read import Read
 from codetextbook.stages.report import Report
 from codetextbook.stages.select import Select
+from codetextbook.stages.sensitivity import Sensitivity
+from codetextbook.stages.sitting import Evaluate
 from codetextbook.stages.textbook import Textbook
 from codetextbook.stages.tokenizer import Tokenizer
 
-SHIPPED = ("laptop", "ablate-laptop", "gpu", "domain", "phi1-small", "phi1")
+SHIPPED = ("laptop", "ablate-laptop", "gpu", "ablate-gpu", "domain", "phi1-small", "ablate-phi1-small", "phi1")
 
 
 class Packs(Config):
@@ -82,6 +83,8 @@ class Recipe(Config):
     """Seeds and controls of `codetextbook ablate` and `spikes` (paper Fig 2.1, §3); no part of the run itself."""
     perplexity: Perplexity = Perplexity()
     """What the models of those experiments are measured on; no part of the run itself."""
+    sensitivity: Sensitivity = Sensitivity()
+    """How the prompts of `codetextbook sensitivity` are altered (paper, appendix B); no part of the run itself."""
     report: Report = Report()
     """What is told."""
 

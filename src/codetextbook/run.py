@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from codetextbook.errors import ConfigError
-from codetextbook.experiments import Ablation, ablation, section5
+from codetextbook.experiments import Ablation, ablation, altered_prompts, section5
 from codetextbook.pipeline import phi1
 from codetextbook.plan import Planned, plan
 from codetextbook.recipe import Recipe
@@ -64,8 +64,8 @@ class Run:
 
     @cached_property
     def branches(self) -> dict[str, Step]:
-        """Steps that are no part of the run itself, by name: those of Section 5 and of the ablation."""
-        steps = [step for branch in section5(self.recipe) for step in branch]
+        """Steps that are no part of the run itself, by name: those of Section 5, of altered prompts and of the ablation."""
+        steps = [*(step for branch in section5(self.recipe) for step in branch), altered_prompts(self.recipe)]
         goals = (self.ablation.ablate, self.ablation.spikes)
         return {step.name: step for step in (*steps, *(one for goal in goals for one in _in_order(goal)))}
 

@@ -20,7 +20,16 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import STAGES, make
 from codetextbook.store import Artifact, Store
 
-BRANCHES = ("prune@0.9", "contamination@0.9", "cohort@R", "perplexity@U/0", "examine@FTX/0", "ablate", "spikes")
+BRANCHES = (
+    "prune@0.9",
+    "contamination@0.9",
+    "cohort@R",
+    "perplexity@U/0",
+    "examine@FTX/0",
+    "ablate",
+    "spikes",
+    "sensitivity",
+)
 STEPS = (*Steps._fields, *BRANCHES)
 
 
@@ -84,7 +93,7 @@ def test_rows_are_conserved_and_every_rejection_has_its_reason(name: str, tiny_r
     assert all(reason and " " not in reason for reason in flow["rejected"])
 
 
-@pytest.mark.parametrize("name", [*Steps._fields, "contamination", "ablate", "perplexity"])
+@pytest.mark.parametrize("name", [*Steps._fields, "contamination", "ablate", "perplexity", "sensitivity"])
 def test_an_unknown_key_is_refused(name: str, tiny: Recipe) -> None:
     table = name.replace("_", ".")
     with pytest.raises(ConfigError, match="unknown key .*nonsense"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codetextbook.recipe import Recipe
+from codetextbook.recipe import SHIPPED, Recipe
 from codetextbook.run import Run
 
 
@@ -43,7 +43,7 @@ def test_a_misspelt_key_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_recipe_that_is_not_there_names_those_that_are(recipe: str, tmp_path: Path) -> None:
     done = run("plan", recipe, cwd=tmp_path)
     assert done.returncode == 1
-    assert "laptop, gpu, domain, phi1-small, phi1" in done.stderr
+    assert ", ".join(SHIPPED) in done.stderr
 
 
 def test_a_recipe_that_is_not_utf8_or_not_toml_says_so(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from codetextbook.recipe import Recipe
 from codetextbook.run import Run
 from codetextbook.site import Site, TeacherSite
 from codetextbook.stages.contract import make
-from codetextbook.stages.evaluate import HIDDEN_TESTS_ALONE, Exam, Name
+from codetextbook.stages.evaluate import Exam
+from codetextbook.stages.sitting import HIDDEN_TESTS_ALONE, Name
 from codetextbook.store import Store
 
 Answer = Callable[[dict[str, Any]], str]

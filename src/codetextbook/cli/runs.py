@@ -147,6 +147,15 @@ def contamination(recipe: str, work: str, changes: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+def sensitivity(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Sit the exams again with misspelt, reworded, longer and renamed prompts (paper, appendix B)."""
+    artifact = make(open_run(recipe, work, changes), "sensitivity")
+    click.echo(f"\n{artifact.file('sensitivity.md').read_text(encoding='utf-8')}")
+
+
+@main.command()
 @click.argument("recipe", default="ablate-laptop")
 @recipe_options
 def ablate(recipe: str, work: str, changes: tuple[str, ...]) -> None:
