@@ -3,6 +3,7 @@ the journal's count is the server's, and the key is nowhere."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -261,3 +262,22 @@ def test_half_a_surrogate_pair_is_one_requests_failure(server: Running, tmp_path
     teacher.close()
     assert isinstance(half, Failure) and half.reason == "request_refused"
     assert isinstance(whole, Reply) and counted(tmp_path) == server.billed.total() == 1
+
+
+@both_clients
+def test_a_proxy_that_the_environment_names_carries_the_request_unless_it_names_the_host_too(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: MakeClient
+) -> None:
+    proxy = server.url.removesuffix("/v1")
+    for name, value in (("http_proxy", proxy), ("no_proxy", "")):
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name.upper(), raising=False)
+    server.address = "http://teacher.invalid/v1"
+    with contextlib.closing(teacher_of(tmp_path, server, client=client)) as teacher:
+        assert isinstance(ask_all(teacher, [question("by proxy")])[0], Reply)
+    assert server.heads[-1].startswith(b"POST http://teacher.invalid/v1/chat/completions ")
+    monkeypatch.setenv("no_proxy", "teacher.invalid")
+    direct = teacher_of(tmp_path / "direct", server, client=client, patience_seconds=0.1)
+    with contextlib.closing(direct), pytest.raises(TeacherError, match="unreachable"):
+        ask_all(direct, [question("directly")])
+    assert len(server.heads) == 1

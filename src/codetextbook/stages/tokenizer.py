@@ -1,5 +1,7 @@
 """The vocabulary: a small byte-level BPE learnt from the clean texts, or phi's own (paper §2.3: codegen-350M-mono's).
 
+Bytes per token stand in the facts, beside those of CodeGen's vocabulary where its files are there.
+
 A small model cannot afford 51,200 rows of embedding (13 of 16 million parameters at a width of 256), so the laptop's recipe learns its own.
 How text is cut before merges is made for code: a newline never joins the indentation after it, an indentation is one piece, words split at
 underscores, digits stand alone. A prompt that ends with a newline, as HumanEval's do, is then cut as it was in training.
@@ -10,7 +12,8 @@ release, checked by their SHA-256: from a folder, or from the package `gpt3_toke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -18,7 +21,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from codetextbook.config import Config
-from codetextbook.errors import StageFailed
+from codetextbook.errors import MissingDependency, StageFailed
 from codetextbook.nouns import SENTINELS
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -66,10 +69,15 @@ def _rows(table: pa.Table, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def bytes_per_token(tokenizer: Any, texts: Sequence[str]) -> float:
+def bytes_per_token(vocabulary: Any, texts: Sequence[str]) -> float:
     """UTF-8 bytes of the texts by their tokens."""
-    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts)))
-    return sum(len(text.encode()) for text in texts) / max(tokens, 1)
+    tokens = sum(len(encoding.ids) for encoding in vocabulary.encode_batch_fast(list(texts)))
+    return round(sum(len(text.encode()) for text in texts) / max(tokens, 1), 4)
+
+
+def fit(vocabulary: Any, samples: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Bytes per token of each kind of text."""
+    return {name: bytes_per_token(vocabulary, texts) for name, texts in samples.items()}
 
 
 @stage(version=1)
@@ -84,12 +92,14 @@ def tokenizer(cfg: Tokenizer, clean: Artifact, *, out: Writer, site: Site) -> No
     with out.file("tokenizer.json") as path:
         path.write_text(made.to_str(), encoding="utf-8")
     out.progress(len(texts), len(texts), "texts")
-    fit = {}
-    for name, table in (("documents", documents), ("pages", pages)):
-        fit[name] = bytes_per_token(made, table["text"].slice(0, MEASURED_TEXTS).to_pylist())
-    some = exercises.slice(0, MEASURED_TEXTS)
-    programs = [row["prompt"] + row["solution"] for row in some.select(["prompt", "solution"]).to_pylist()]
-    fit["exercises"] = bytes_per_token(made, programs)
-    out.fact("bytes_per_token", {name: round(value, 4) for name, value in fit.items()})
+    some = exercises.slice(0, MEASURED_TEXTS).select(["prompt", "solution"]).to_pylist()
+    samples = {
+        "documents": documents["text"].slice(0, MEASURED_TEXTS).to_pylist(),
+        "pages": pages["text"].slice(0, MEASURED_TEXTS).to_pylist(),
+        "exercises": [row["prompt"] + row["solution"] for row in some],
+    }
+    out.fact("bytes_per_token", fit(made, samples))
+    with contextlib.suppress(MissingDependency):  # the paper's vocabulary is an extra
+        out.fact("bytes_per_token_codegen", fit(codegen(cfg.folder), samples))
     out.fact("vocabulary", made.get_vocab_size())
     out.flow(rows_in=len(texts), unit="texts", rows_kept=len(texts), rejected={})

@@ -13,8 +13,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -60,13 +63,13 @@ class BuiltIn:
     def __init__(self, key_name: str, timeout_seconds: float, connections: int) -> None:
         self._key_name, self._timeout, self._connections = key_name, timeout_seconds, connections
         self._session: aiohttp.ClientSession | None = None
+        self._proxy = lru_cache(proxy_of)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=IDLE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(CONNECT_SECONDS, self._timeout)),
             headers=key_header(self._key_name),
-            trust_env=True,
         )
         return self
 
@@ -86,7 +89,7 @@ class BuiltIn:
         if self._session is None:
             raise not_entered()
         try:
-            async with self._session.post(base_url + path, json=body) as response:
+            async with self._session.post(base_url + path, json=body, proxy=self._proxy(base_url)) as response:
                 raw = await read(response.content.iter_any(), most_bytes)
                 if raw is None:
                     response.close()
@@ -101,6 +104,14 @@ class BuiltIn:
             return timed_out(self._timeout)
         except (aiohttp.ClientError, OSError) as error:
             return lost(error, self._key_name)
+
+
+def proxy_of(base_url: str) -> str | None:
+    """The proxy that the environment names for an address. aiohttp would ask the environment again in a thread, twice a request."""
+    address = urlsplit(base_url)
+    if not address.hostname or proxy_bypass(address.hostname):
+        return None
+    return getproxies().get(address.scheme)
 
 
 async def read(pieces: AsyncIterator[bytes], most: int) -> bytes | None:
