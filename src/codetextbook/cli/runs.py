@@ -21,6 +21,7 @@ STAGE_VERBS = {
     "read": "Read the sources of real code into documents (paper §2.1).",
     "dedup": "Remove exact and near duplicates.",
     "annotate": "Grade a sample for educational value (paper §2.1).",
+    "embed": "Turn every document into a vector (paper §2.1).",
     "curate": "Learn the grades and keep the good documents (paper §2.1).",
     "textbook": "Write textbook pages (paper §2.2).",
     "exercises": "Write function-completion exercises (paper §2.2).",

@@ -1,7 +1,7 @@
 """Real code of educational value: a forest learns the grades from embeddings and judges every document (paper §2.1).
 
 The paper trains a random forest on the sample's embeddings and keeps about 17 % of the tokens [derived]; forest size, pooling and threshold
-are not published. Ours: `codetextbook.text.embed` for the vectors, scikit-learn's forest, and a threshold that keeps a stated share of the
+are not published. Ours: the vectors of `embed`, scikit-learn's forest, and a threshold that keeps a stated share of the
 characters, or one that you name.
 
 A filter can learn length or comments instead of value, so the forest's agreement with the teacher stands beside that of length alone,
@@ -13,7 +13,7 @@ judged by a forest that has seen their grade (their out-of-fold judgement is bes
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import rule
 from codetextbook.teacher.facts import facts
-from codetextbook.text.embedding import Embedding, batches, visible
 
 # scikit-learn and torch take seconds to load: only the functions that need them do.
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
     from codetextbook.teacher.agreement import Fold
 
-DOCUMENTS_PER_EMBEDDING_PART = 512
 ROWS_PER_PART = 2_000
 BORDERLINE = 20
 EXCERPT_CHARACTERS = 400
@@ -59,10 +57,8 @@ SCORE = pa.schema(
 
 
 class Curate(Config):
-    """Embedding, forest and threshold."""
+    """Forest and threshold."""
 
-    embedder: Embedding = Embedding()
-    """The model that turns a file into a vector (paper §2.1, §5: CodeGen-350M)."""
     good_from: float = Field(default=3.0, gt=0.0, le=5.0)
     """Grade from which a document counts as good (FineWeb-Edu's cut of its 0 to 5 scale)."""
     trees: int = Field(default=300, ge=1, le=100_000)
@@ -201,59 +197,48 @@ def refuse_empty(quality: np.ndarray, threshold: float) -> None:
     )
 
 
-@stage(version=2)
-def curate(cfg: Curate, documents: Artifact, grades: Artifact, *, out: Writer, site: Site) -> None:
-    """Embed, learn, judge, and write down what was kept and why the rest was not."""
+@stage(version=3)
+def curate(cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact, *, out: Writer, site: Site) -> None:
+    """Learn, judge, and write down what was kept and why the rest was not."""
     from threadpoolctl import threadpool_limits
 
-    table = documents.table("documents")
+    table, matrix, lost = judged(documents.table("documents"), vectors.table("vectors"))
     if table.num_rows == 0:
         raise StageFailed("there are no documents to judge", where="[curate]", hint="more sources in [read]")
     texts = table["text"].to_pylist()
-    vectors = _vectors(cfg, texts, out, site)
     graded = grades.table("grades").select(["document_id", "score"])
     scores = dict(zip(graded["document_id"].to_pylist(), graded["score"].to_pylist(), strict=True))
     with threadpool_limits(limits=1):
-        outcome = _learn(cfg, table, texts, vectors, scores, site.workers)
+        outcome = _learn(cfg, table, texts, matrix, scores, site.workers)
     quality, characters = outcome["quality"], np.array([len(text) for text in texts], dtype=np.int64)
     threshold = choose_threshold(quality, characters, cfg.keep_share) if cfg.threshold is None else cfg.threshold
     refuse_empty(quality, threshold)
     kept = quality >= threshold
     _write_rows(table, outcome, scores, kept, threshold, out)
+    unseen = [
+        {"id": row["id"], "text": row["text"], "source": row["source"]}
+        | {"reason": "no_vector", "detail": "`embed` has no vector of it"}
+        for row in to_rows(lost)
+    ]
+    out.table("rejected", table.num_rows // ROWS_PER_PART + 1, to_table(unseen, REJECTED))
     record = _record(table, texts, outcome, kept, threshold, characters)
     out.json("quality", record)
     out.fact("threshold", threshold)
     out.fact("share_of_characters_kept", round(int(characters[kept].sum()) / max(int(characters.sum()), 1), 4))
     out.fact("forest_auc", record["agreement"]["forest"]["auc"])
     out.fact("folds_keep_together", outcome["kept_together"])
-    out.flow(rows_in=table.num_rows, unit="documents", kept="documents")
+    out.flow(rows_in=table.num_rows + lost.num_rows, unit="documents", kept="documents")
 
 
-def _vectors(cfg: Curate, texts: list[str], out: Writer, site: Site) -> np.ndarray:
-    """Every document's vector, `[documents, width]`; parts that an earlier attempt finished are read back."""
-    from codetextbook.text.embed import embed_batch, pick_device
-
-    parts = list(enumerate(split(len(texts), DOCUMENTS_PER_EMBEDDING_PART)))
-    shown = [visible(text, cfg.embedder) for text in texts]
-    missing = [(index, part) for index, part in parts if not out.has(f"embeddings/{index:05d}.npy")]
-    groups = {
-        index: [[part[place] for place in batch] for batch in batches(shown[part.start : part.stop])]
-        for index, part in missing
-    }
-    device = pick_device(site.device)
-    work = [[shown[place] for place in batch] for index, _ in missing for batch in groups[index]]
-    judge = partial(embed_batch, settings=cfg.embedder, device=device)
-    found: Iterator[np.ndarray] = map(judge, work) if device != "cpu" else iter(site.engine().map(judge, work))
-    for index, part in missing:
-        rows: dict[int, np.ndarray] = {}
-        for batch in groups[index]:
-            rows.update(zip(batch, next(found), strict=True))
-            out.progress(part.start + len(rows), len(texts), "documents embedded")
-        with out.file(f"embeddings/{index:05d}.npy") as path, path.open("wb") as file:
-            np.save(file, np.stack([rows[place] for place in part]))
-    return np.concatenate([np.load(out.folder / "embeddings" / f"{index:05d}.npy") for index, _ in parts]).astype(
-        np.float32
-    )
+def judged(documents: pa.Table, vectors: pa.Table) -> tuple[pa.Table, np.ndarray, pa.Table]:
+    """The documents that have a vector, their vectors `[documents, width]`, and the documents that have none."""
+    place_of = {identity: place for place, identity in enumerate(vectors["document_id"].to_pylist())}
+    known = [identity in place_of for identity in documents["id"].to_pylist()]
+    table = documents.filter(pa.array(known, pa.bool_()))
+    flat = vectors["vector"].combine_chunks()
+    matrix = flat.values.to_numpy().reshape(len(flat), flat.type.list_size)
+    places = [place_of[identity] for identity in table["id"].to_pylist()]
+    return table, matrix[places].astype(np.float32), documents.filter(pa.array([not one for one in known], pa.bool_()))
 
 
 def _learn(
