@@ -110,7 +110,15 @@ def test_why_tells_lineage_and_the_fate_of_a_document(tiny_run: Run) -> None:
     curated = tiny_run.make("curate")
     told = run("why", curated.id, "--work", str(tiny_run.work)).stdout
     assert [line.split()[0] for line in told.splitlines()] == [
-        "curate", "dedup", "read", "annotate", "dedup", "read", "embed", "dedup", "read"
+        "curate",
+        "dedup",
+        "read",
+        "annotate",
+        "dedup",
+        "read",
+        "embed",
+        "dedup",
+        "read",
     ]
     document = curated.table("documents")["id"][0].as_py()
     fate = run("why", document, "--work", str(tiny_run.work)).stdout

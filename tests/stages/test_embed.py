@@ -37,7 +37,9 @@ def documents(store: Store, texts: list[str]) -> Artifact:
 
 
 def test_each_document_has_its_vector_under_the_hash_of_its_content(tmp_path: Path) -> None:
-    made = run_stage(embed, Embed(window_tokens=32), documents(Store(tmp_path), TEXTS), store=Store(tmp_path), site=SITE)
+    made = run_stage(
+        embed, Embed(window_tokens=32), documents(Store(tmp_path), TEXTS), store=Store(tmp_path), site=SITE
+    )
     rows = {row["document_id"]: row["vector"] for row in made.table("vectors").to_pylist()}
     assert set(rows) == {document_id(text) for text in TEXTS}
     for text in (TEXTS[0], TEXTS[-2], TEXTS[-1]):

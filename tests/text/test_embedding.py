@@ -80,9 +80,7 @@ def test_bf16_gives_nearly_the_same_vectors(codegen: Path) -> None:
 def test_several_devices_give_the_vectors_of_one_in_order() -> None:
     work = [[f"lesson {k}", f"sort {k}"] for k in range(9)]
     found = list(embed_on(["cpu", "cpu", "cpu"], iter(work), SMALL))
-    assert all(
-        np.array_equal(one, embed_batch(batch, SMALL)) for one, batch in zip(found, work, strict=True)
-    )
+    assert all(np.array_equal(one, embed_batch(batch, SMALL)) for one, batch in zip(found, work, strict=True))
 
 
 def test_batches_hold_every_place_once_in_order_of_length() -> None:

@@ -82,7 +82,10 @@ def _vectors(cfg: Embed, texts: list[str], parts: Sequence[range], site: Site) -
 
     device = pick_device(site.device)
     groups = [
-        [[part[place] for place in batch] for batch in batches(texts[part.start : part.stop], texts_per_batch(cfg, device))]
+        [
+            [part[place] for place in batch]
+            for batch in batches(texts[part.start : part.stop], texts_per_batch(cfg, device))
+        ]
         for part in parts
     ]
     work = ([texts[place] for place in batch] for group in groups for batch in group)
@@ -107,5 +110,5 @@ def _refuse_broken(cfg: Embed, lost: int, number: int) -> None:
         raise StageFailed(
             f"the model gave {lost:,} of {number:,} documents a vector with NaN or infinite numbers",
             where="[embed] model",
-            hint="whole weights; precision = \"fp32\" where a model overflows; read the table `rejected`",
+            hint='whole weights; precision = "fp32" where a model overflows; read the table `rejected`',
         )
