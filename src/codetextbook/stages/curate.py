@@ -1,13 +1,13 @@
 """Real code of educational value: a forest learns the grades from vectors and judges every document (paper §2.1).
 
-The paper trains a random forest on the sample's embeddings and keeps about 17 % of the tokens [derived]; forest size, depth and threshold
-are not published. Ours: the vectors of `embed`; size and depth by nested cross-validation (`teacher.forest`); votes made probabilities by what
-forests said of documents that they had not seen (`teacher.calibration`); and a threshold by share, budget, precision or value.
+The paper trains a random forest on the sample's embeddings and keeps about 17 % of the tokens [derived]; size, depth and threshold are
+not published. Ours: the vectors of `embed`; size and depth by nested cross-validation (`teacher.forest`); votes made probabilities by
+what forests said of documents that they had not seen (`teacher.calibration`); and a threshold by share, budget, precision or value.
 
-A filter can learn length or comments instead of value, so `quality.json` holds the same figures for all that it must beat (`teacher.judges`),
-for slices by length, comments, source and kind, and says in words what they show; packages are never split between folds. Agreement is not
-the proof: train with and without the filter. Limits: documents that were graded are judged by a forest that has seen their grade (their
-out-of-fold judgement is beside it in `scores`); tokens are estimated from characters.
+A filter can learn length or comments instead of value, so `quality.json` holds the same figures for all that it must beat
+(`teacher.judges`), for slices by length, comments, source and kind, and says in words what they show; packages are never split between
+folds. Agreement is not the proof: train with and without the filter. Limits: documents that were graded are judged by a forest that has
+seen their grade (their out-of-fold judgement is beside it in `scores`); tokens are estimated from characters.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SCORE = pa.schema(
         ("characters", pa.int64()),
     ]
 )
-"""One judged document. `quality` and `out_of_fold` are calibrated probabilities; `grade` and `out_of_fold` only where the teacher graded it."""
+"""One judged document: calibrated probabilities. `grade` and `out_of_fold` only where the teacher graded it."""
 
 
 class Curate(Config):
@@ -53,7 +53,7 @@ class Curate(Config):
     good_from: float = Field(default=3.0, gt=0.0, le=5.0)
     """Grade from which a document counts as good (FineWeb-Edu's cut of its 0 to 5 scale)."""
     trees: tuple[int, ...] = Field(default=(100, 300), min_length=1)
-    """Trees of the forest; of several, one is chosen by nested cross-validation (ours: over 300 no longer move the area under the curve)."""
+    """Trees of the forest; of several, one is chosen by nested cross-validation (ours: over 300 move nothing)."""
     depths: tuple[int, ...] = Field(default=(6, 0), min_length=1)
     """Greatest depth of a tree, 0 for leaves that are pure; of several, one is chosen likewise (ours)."""
     min_leaf: int = Field(default=2, ge=1)
@@ -73,7 +73,7 @@ class Curate(Config):
     precision: float | None = Field(default=None, gt=0.0, le=1.0)
     """Share of the kept documents that must be good by the teacher's word, as measured out of fold; when set, `keep_share` is not used."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Probability from which documents are kept; when set, `keep_share` is not used."""
+    """Quality from which documents are kept; when set, `keep_share` is not used."""
     characters_per_token: float = Field(default=3.3, gt=0.0)
     """Characters of one token (measured: CodeGen's vocabulary on every twentieth of the first 2,000 documents of the laptop corpus)."""
     seed: int = Field(default=0, ge=0)

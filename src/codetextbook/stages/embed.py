@@ -3,8 +3,8 @@
 The vectors are a column file: the hash of each document's content and its vector in float16, with the digest of the model that made them.
 Another threshold, another forest or other grades read them again and embed nothing; another model, pooling or window is another artifact.
 
-A stage of its own and not a cache beside the store: `docs/decisions/0004-vectors-are-a-stage.md` says why. Limits: a corpus that grew by one
-document is another input and is embedded anew. A model that gives a vector that is not finite loses that document, with a reason.
+A stage of its own and not a cache beside the store: `docs/decisions/0004-vectors-are-a-stage.md` says why. Limits: a corpus that grew by
+one document is another input and is embedded anew. Documents whose vector is not finite are rejected.
 """
 
 from __future__ import annotations
@@ -89,10 +89,8 @@ def _vectors(cfg: Embed, texts: list[str], parts: Sequence[range], site: Site) -
         for part in parts
     ]
     work = ([texts[place] for place in batch] for group in groups for batch in group)
-    if device == "cpu":
-        found = iter(site.engine().map(partial(embed_batch, settings=cfg), work))
-    else:
-        found = embed_on(gpus(), work, cfg)
+    alone = partial(embed_batch, settings=cfg)
+    found = iter(site.engine().map(alone, work)) if device == "cpu" else embed_on(gpus(), work, cfg)
     for part, group in zip(parts, groups, strict=True):
         rows: dict[int, np.ndarray] = {}
         for batch in group:

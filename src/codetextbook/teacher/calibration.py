@@ -2,7 +2,8 @@
 
 Votes of a forest with balanced classes are no such probabilities. A logistic curve on their log-odds (after Platt, 1999), fitted on what
 forests said of documents that they had not seen, makes them so; it keeps the order of the documents, so no filter by share changes.
-Limits: it holds for documents like those that were graded; a sample richer in good files than the corpus makes all probabilities too high.
+Limits: it holds for documents like those that were graded; a sample richer in good files than the corpus makes all probabilities too
+high.
 """
 
 from __future__ import annotations

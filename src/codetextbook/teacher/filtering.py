@@ -1,7 +1,8 @@
 """Where the line is drawn between documents that are kept and others, what each line would keep, and how a filter fares among like files.
 
-A line can be named by the share of characters to keep (the paper's way, about 17 %), by a budget of tokens, by the precision that the kept
-documents must have by the teacher's word, or as a probability. Tokens are estimated from characters, since no vocabulary is there yet.
+A line can be named by the share of characters to keep (the paper's way, about 17 %), by a budget of tokens, by the precision that the
+kept documents must have by the teacher's word, or as a probability. Tokens are estimated from characters, since no vocabulary is there
+yet.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def slices(
     resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Of each kind of document how many there are, which share is kept, and the area among the graded ones; a kind that vanishes is an alarm.
+    """Of each kind of document how many there are, which share is kept, and the area among the graded; a kind that vanishes is an alarm.
 
     `graded` are the places of the graded documents, `good` and `probabilities` what the teacher and unseeing forests say of those.
     """

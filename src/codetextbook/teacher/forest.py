@@ -1,11 +1,11 @@
 """The paper's classifier: a random forest on vectors, its size and depth chosen by nested cross-validation (paper §2.1).
 
-The paper publishes neither size nor depth. A forest of the largest size is taught on each inner fold; every smaller one is a prefix of its
-trees, so that all sizes cost as much as the largest. The choice is made anew within each outer fold: what a forest says of a document
+The paper publishes neither size nor depth. A forest of the largest size is taught on each inner fold; every smaller one is a prefix of
+its trees, so that all sizes cost as much as the largest one. The choice is made anew within each outer fold: what is said of a document
 never depends on that document's grade, not even through its size.
 
-`probabilities` gives what scikit-learn's `predict_proba` gives, to the last bit: the same trees, summed in the same order, but over blocks of
-rows that stay in the cache, and by several threads without the sum depending on which of them ends first.
+`probabilities` gives what scikit-learn's `predict_proba` gives, to the last bit: the same trees, summed in the same order, but over
+blocks of rows that stay in the cache, and by several threads without the sum depending on which of them ends first.
 """
 
 from __future__ import annotations

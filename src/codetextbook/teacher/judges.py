@@ -1,8 +1,8 @@
 """Everything that the filter must beat, judged on the same graded documents, and what the comparison says in words.
 
-A filter can learn length or comments in the place of value. So beside the forest stand simpler judges (length, comments, facts of the syntax
-tree, a fixed rule over them, a linear model on the same vectors), a stronger learner on the same vectors (gradient boosting), and forests that
-were taught shuffled labels, which must stand at chance if the folds leak nothing.
+A filter can learn length or comments in the place of value. So beside the forest stand simpler judges (length, comments, facts of the
+syntax tree, a fixed rule over them, a linear model on the same vectors), a stronger learner on the same vectors (gradient boosting), and
+forests that were taught shuffled labels, which must stand at chance if the folds leak nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What kind of file a Python file is, told by its path and its first lines: cheap enough for every document of a corpus.
 
-Used to spread the sample that a teacher grades, and to show what a filter keeps of each kind. The first kind that fits is the answer. Limits:
-names are conventions; a library file in a folder called `examples` counts as a tutorial.
+Used to spread the sample that a teacher grades, and to show what a filter keeps of each kind. The first kind that fits is the answer.
+Limits: names are conventions; a library file in a folder called `examples` counts as a tutorial.
 """
 
 from __future__ import annotations

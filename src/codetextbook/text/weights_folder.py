@@ -1,7 +1,7 @@
 """A folder of a pretrained model, as transformers saves it: what it lacks, and the digest that tells its content apart.
 
-The digest covers the files that change what the model says (configuration, tokenizer, weights) and no others, so that a README may differ.
-A file is hashed once as long as its size and its time of change stay the same.
+The digest covers the files that change what the model says (configuration, tokenizer, weights) and no others, so that a README may
+differ. A file is hashed once as long as its size and its time of change stay the same.
 """
 
 from __future__ import annotations
