@@ -123,6 +123,13 @@ def test_why_tells_lineage_and_the_fate_of_a_document(tiny_run: Run) -> None:
     document = curated.table("documents")["id"][0].as_py()
     fate = run("why", document, "--work", str(tiny_run.work)).stdout
     assert {"read", "dedup", "curate"} <= {line.split()[0] for line in fate.splitlines()}
+    told = fate[fate.index(f"judged by curate {curated.id}") :].splitlines()
+    assert "graded" in told[1] and "by rule:ast-facts-1" in told[1]
+    assert "kept: its quality of" in fate and "keep_share = 0.6" in fate
+    near = [line for line in told if line.startswith("  near: ")]
+    assert len(near) == 5 and document[:12] not in "".join(near)
+    cosines = [float(line.split("cosine ")[1].split()[0]) for line in near]
+    assert cosines == sorted(cosines, reverse=True) and all("lektion" in line for line in near)
     assert run("why", "0000000000", "--work", str(tiny_run.work)).returncode == 1
 
 

@@ -281,12 +281,11 @@ def test_only_a_teacher_can_be_asked_again() -> None:
 
 def replies_file(folder: Path, cfg: Annotate, texts: list[str]) -> Path:
     """Recorded replies of two models: `m` agrees with itself but for one document, `n` sees the opposite."""
-    from codetextbook.stages.annotate import requests_for as asked
 
     lines = []
     for k, row in enumerate(rows_of(texts)):
         for model, repeat, score in (("m", 0, k % 6), ("m", 1, k % 6 if k else 3), ("n", 0, 5 - k % 6)):
-            (request,) = asked([row], cfg, repeat)
+            (request,) = requests_for([row], cfg, repeat)
             text = json.dumps({"reason": "R.", "score": score})
             known = {"input_tokens": 1, "output_tokens": 1, "finish_reason": "stop", "model": model}
             lines.append(json.dumps({"key": request.key(model), "text": text} | known))

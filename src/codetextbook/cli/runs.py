@@ -245,11 +245,13 @@ def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt
 @click.argument("key")
 @work_option
 def why(key: str, work: str) -> None:
-    """Where an artifact came from, or what became of a document, by the beginning of its id (8 digits or more)."""
+    """Where an artifact came from, or what became of a document: grade, nearest graded neighbours, the line that kept or dropped it.
+    KEY: the beginning of an id (8 digits or more)."""
     from codetextbook.errors import InputError
     from codetextbook.panel import summary
     from codetextbook.run import fate, lineage
     from codetextbook.store import Store
+    from codetextbook.why import judgement
 
     if len(key) < 8:
         raise InputError(f"{key!r} is too short to tell anything apart", hint="8 digits or more")
@@ -261,7 +263,7 @@ def why(key: str, work: str) -> None:
     lines = fate(store, key)
     if not lines:
         raise InputError(f"no artifact and no document with an id that begins {key!r}", where=str(store.root))
-    click.echo("\n".join(lines))
+    click.echo("\n".join([*lines, *judgement(store, key)]))
 
 
 @main.command()
