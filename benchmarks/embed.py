@@ -1,9 +1,9 @@
 """Embedding: ours beside sentence-transformers' `encode` and a plain loop over transformers, on the same model and the same tokens.
 
-Files of the standard library, each cut to the first window (96 tokens, as in the laptop recipe; `--tokens` for others), all-MiniLM-L6-v2 in fp32,
-mean pooling, vectors of length one, one thread, processor seconds. The plain loop takes files in their order, 32 at a time, padded to the
-longest. sentence-transformers sorts by length, as we do. The lowest cosine to ours is printed; under 0.999 a peer did other work.
-With `--device cuda` the clock counts, ours runs in bf16 too, and batches are as large as a GPU takes.
+Files of the standard library, each cut to the first window (96 tokens, as in the laptop recipe; `--tokens` for others), all-MiniLM-L6-v2
+in fp32, mean pooling, vectors of length one, one thread, processor seconds. The plain loop takes files in their order, 32 at a time,
+padded to the longest. sentence-transformers sorts by length, as we do. The lowest cosine to ours is printed; under 0.999 a peer did other
+work. With `--device cuda` the clock counts, ours runs in bf16 too, and batches are as large as a GPU takes.
 
     python -m benchmarks.embed --quick
 """

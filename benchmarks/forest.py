@@ -1,8 +1,9 @@
 """Scoring documents with a trained forest: our evaluation beside scikit-learn's `predict_proba`, on prepared features.
 
-The forest of the laptop recipe (300 trees on 384 numbers, a few hundred graded documents) judges documents that it has not seen. Vectors are
-random around two centres, in float32, ready in memory. Ours must give scikit-learn's probabilities to the last bit. Seconds are processor
-seconds on one thread; with `--threads` the wall clock of both on that many threads, where scikit-learn adds trees up in the order in which they end.
+The forest of the laptop recipe (300 trees on 384 numbers, a few hundred graded documents) judges documents that it has not seen. Vectors
+are random around two centres, in float32, ready in memory. Ours must give scikit-learn's probabilities to the last bit. Seconds are
+processor seconds on one thread; with `--threads` the wall clock of both on that many threads, where scikit-learn adds trees up in the
+order in which they end.
 
     python -m benchmarks.forest --quick
 """
