@@ -52,8 +52,8 @@ class Curate(Config):
 
     good_from: float = Field(default=3.0, gt=0.0, le=5.0)
     """Grade from which a document counts as good (FineWeb-Edu's cut of its 0 to 5 scale)."""
-    trees: tuple[int, ...] = Field(default=(100, 300), min_length=1)
-    """Trees of the forest; of several, one is chosen by nested cross-validation (ours: over 300 move nothing)."""
+    trees: tuple[int, ...] = Field(default=(50, 200), min_length=1)
+    """Trees of the forest; of several, one is chosen by nested cross-validation (ours)."""
     depths: tuple[int, ...] = Field(default=(6, 0), min_length=1)
     """Greatest depth of a tree, 0 for leaves that are pure; of several, one is chosen likewise (ours)."""
     min_leaf: int = Field(default=2, ge=1)
