@@ -74,7 +74,7 @@ def neighbours(embedded: Artifact, grades: dict[str, dict[str, Any]], identity: 
     if identity not in ids:
         return []
     flat = pa.concat_arrays(table["vector"].chunks)
-    matrix = flat.values.to_numpy().reshape(len(flat), flat.type.list_size)
+    matrix = flat.flatten().to_numpy().reshape(len(flat), flat.type.list_size)
     others = [place for place, other in enumerate(ids) if other in grades and other != identity]
     rows = _unit(matrix[[ids.index(identity), *others]].astype(np.float32))
     cosines = rows[1:] @ rows[0]

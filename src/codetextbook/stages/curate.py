@@ -127,7 +127,7 @@ def judged(documents: pa.Table, vectors: pa.Table) -> tuple[pa.Table, np.ndarray
     known = [identity in place_of for identity in documents["id"].to_pylist()]
     table = documents.filter(pa.array(known, pa.bool_()))
     flat = vectors["vector"].combine_chunks()
-    matrix = flat.values.to_numpy().reshape(len(flat), flat.type.list_size)
+    matrix = flat.flatten().to_numpy().reshape(len(flat), flat.type.list_size)
     places = [place_of[identity] for identity in table["id"].to_pylist()]
     return table, matrix[places].astype(np.float32), documents.filter(pa.array([not one for one in known], pa.bool_()))
 

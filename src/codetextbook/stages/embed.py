@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from codetextbook.errors import StageFailed
@@ -72,7 +73,7 @@ def embed(cfg: Embed, documents: Artifact, *, out: Writer, site: Site) -> None:
     made = Artifact(out.folder)
     _refuse_broken(cfg, made.rows("rejected"), table.num_rows)
     out.fact("model_sha256", digest)
-    out.fact("width", made.table("vectors").schema.field("vector").type.list_size)
+    out.fact("width", pq.read_schema(made.parts("vectors")[0]).field("vector").type.list_size)
     out.flow(rows_in=table.num_rows, unit="documents", kept="vectors")
 
 
