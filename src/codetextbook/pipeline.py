@@ -13,6 +13,7 @@ from codetextbook.stages.contract import Step
 from codetextbook.stages.curate import curate
 from codetextbook.stages.decontaminate import decontaminate
 from codetextbook.stages.dedup import dedup
+from codetextbook.stages.embed import embed
 from codetextbook.stages.evaluate import evaluate
 from codetextbook.stages.exercises import exercises
 from codetextbook.stages.finetune import finetune
@@ -31,6 +32,7 @@ class Steps(NamedTuple):
     read: Step
     dedup: Step
     annotate: Step
+    embed: Step
     curate: Step
     textbook: Step
     exercises: Step
@@ -50,7 +52,8 @@ def phi1(r: Recipe) -> Steps:
     corpus = read(r.read)
     unique = dedup(r.dedup, corpus)
     grades = annotate(r.annotate, unique)  # §2.1
-    filtered = curate(r.curate, unique, grades)  # §2.1
+    vectors = embed(r.embed, unique)  # §2.1
+    filtered = curate(r.curate, unique, grades, vectors)  # §2.1
     pages = textbook(r.textbook)  # §2.2
     drills = exercises(r.exercises)  # §2.2
     clean = decontaminate(r.decontaminate, filtered, pages, drills)  # §5
@@ -61,5 +64,6 @@ def phi1(r: Recipe) -> Steps:
     tuned = finetune(r.finetune, vocab, practice, base)  # §2.3
     best = select(r.select, tuned, clean)
     scores = evaluate(r.evaluate, best, base, clean)  # §3, §4
-    made = (corpus, unique, grades, filtered, pages, drills, clean, vocab, lessons, base, practice, tuned, best, scores)
+    real = (corpus, unique, grades, vectors, filtered)
+    made = (*real, pages, drills, clean, vocab, lessons, base, practice, tuned, best, scores)
     return Steps(*made, report(r.report, *made))

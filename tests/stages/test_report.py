@@ -24,6 +24,7 @@ ORDER = (
     "read",
     "dedup",
     "annotate",
+    "embed",
     "curate",
     "textbook",
     "exercises",
@@ -121,6 +122,7 @@ def run_of(store: Store) -> list[Artifact]:
     losses = [{"step": i, "loss": 9 - i / 100} for i in range(500)] + [{"step": 499, "validation_loss": 5.0}]
     quality = {
         "threshold": 0.5,
+        "in_words": ["That the filter beats length alone is not shown: because."],
         "agreement": {"forest": agreement(0.81), "length_alone": agreement(0.6), "syntax_tree_rule": agreement(0.9)},
     }
     extra: dict[str, dict[str, Any]] = {
@@ -199,8 +201,7 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
         "below threshold 500",
         "the filter: a random forest on embeddings 0.810 0.760 to 0.860",
         "length alone 0.600",
-        "less well do length alone (0.60).",
-        "No less well does a rule over the syntax tree (0.90)",
+        "That the filter beats length alone is not shown: because.",
         "by rule (the grammar), no language model",
         "a language model, recorded and shipped with the package",
         "1.234",

@@ -14,9 +14,9 @@ from served import Started, copy_of
 from codetextbook.benchmarks.alarms import Alarm, AlarmFile, load_marks
 from codetextbook.errors import CodetextbookError
 from codetextbook.run import Run
-from codetextbook.stages.annotate import read_recorded
 from codetextbook.stages.decontaminate import KINDS, Decontaminate, judge, match_rows, screen
 from codetextbook.store import Artifact, Store
+from codetextbook.teacher.grade_files import read_recorded
 from codetextbook.view.review import Ledger
 
 

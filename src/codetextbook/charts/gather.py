@@ -44,7 +44,7 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
     scores = _json(get("evaluate"), "scores")
     return {
         "flow": [flow_row(step, artifact) for step, artifact in artifacts.items()],
-        "quality": quality(get("curate")),
+        "quality": quality(get("curate"), get("annotate")),
         "pages": pages(get("decontaminate") or get("textbook")),
         "exercises": exercises(get("decontaminate") or get("exercises")),
         "contamination": contamination(get("decontaminate"), max_matches),
@@ -85,7 +85,7 @@ def facts(artifact: Artifact | None) -> dict[str, Any] | None:
     return None if artifact is None else artifact.manifest.get("facts") or {}
 
 
-def quality(artifact: Artifact | None) -> dict[str, Any] | None:
+def quality(artifact: Artifact | None, grades: Artifact | None = None) -> dict[str, Any] | None:
     """Histogram of predicted quality, the threshold, and how well the judge agrees with the teacher beside its baselines."""
     if artifact is None:
         return None
@@ -94,6 +94,7 @@ def quality(artifact: Artifact | None) -> dict[str, Any] | None:
         "threshold": _first_number(recorded, "threshold"),
         "agreement": agreement_rows(recorded.get("agreement") or {}),
         "recorded": recorded,
+        "judge": (_json(grades, "agreement") or {}).get("compared"),
     }
     scored = _table(artifact, "scores")
     if scored is not None and scored.num_rows:
@@ -106,7 +107,9 @@ def quality(artifact: Artifact | None) -> dict[str, Any] | None:
 
 JUDGES = {
     "forest": "the filter: a random forest on embeddings",
+    "gradient_boosting": "gradient boosting on the same embeddings",
     "logistic_regression": "logistic regression on the same embeddings",
+    "syntax_tree_facts": "a forest on facts of the syntax tree alone",
     "syntax_tree_rule": "a rule over the syntax tree",
     "comment_share_alone": "share of comments alone",
     "length_alone": "length alone",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 WRITERS = {
@@ -77,21 +77,8 @@ def in_words(facts: Mapping[str, Any]) -> list[str]:
 
 
 def filter_in_words(quality: Mapping[str, Any] | None) -> list[str]:
-    """Whether the filter learnt more than its baselines did."""
-    rows = quality["agreement"] if quality else []
-    own = next((row for row in rows if row["is_filter"]), None)
-    if own is None:
-        return []
-    others = [row for row in rows if not row["is_filter"]]
-    beaten = [f"{row['judge']} ({row['auc']:.2f})" for row in others if row["auc"] < own["auc"]]
-    better = [f"{row['judge']} ({row['auc']:.2f})" for row in others if row["auc"] >= own["auc"]]
-    lines = [
-        f"The filter agrees with the teacher at an AUC of {own['auc']:.2f} ({own['low']:.2f} to {own['high']:.2f}) "
-        "on packages it has not seen" + (f"; less well do {listed(beaten)}." if beaten else ".")
-    ]
-    if better:
-        lines.append(f"No less well does {listed(better)}: on these grades the filter does not show that it is needed.")
-    return lines
+    """Whether the filter learnt more than its baselines did, as `curate` found it."""
+    return list(quality["recorded"].get("in_words", [])) if quality else []
 
 
 def scores_in_words(scores: Mapping[str, Any] | None) -> list[str]:
@@ -129,11 +116,6 @@ def score_rows(scores: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 def benchmark_label(name: str) -> str:
     """A benchmark's name as people write it."""
     return BENCHMARKS.get(name, name)
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def short(value: float | None) -> str:

@@ -21,6 +21,7 @@ STAGE_VERBS = {
     "read": "Read the sources of real code into documents (paper §2.1).",
     "dedup": "Remove exact and near duplicates.",
     "annotate": "Grade a sample for educational value (paper §2.1).",
+    "embed": "Turn every document into a vector (paper §2.1).",
     "curate": "Learn the grades and keep the good documents (paper §2.1).",
     "textbook": "Write textbook pages (paper §2.2).",
     "exercises": "Write function-completion exercises (paper §2.2).",
@@ -253,11 +254,13 @@ def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt
 @click.argument("key")
 @work_option
 def why(key: str, work: str) -> None:
-    """Where an artifact came from, or what became of a document, by the beginning of its id (8 digits or more)."""
+    """Where an artifact came from, or what became of a document: grade, nearest graded neighbours, the line that kept or dropped it.
+    KEY: the beginning of an id (8 digits or more)."""
     from codetextbook.errors import InputError
     from codetextbook.panel import summary
     from codetextbook.run import fate, lineage
     from codetextbook.store import Store
+    from codetextbook.why import judgement
 
     if len(key) < 8:
         raise InputError(f"{key!r} is too short to tell anything apart", hint="8 digits or more")
@@ -269,7 +272,7 @@ def why(key: str, work: str) -> None:
     lines = fate(store, key)
     if not lines:
         raise InputError(f"no artifact and no document with an id that begins {key!r}", where=str(store.root))
-    click.echo("\n".join(lines))
+    click.echo("\n".join([*lines, *judgement(store, key)]))
 
 
 @main.command()

@@ -3,9 +3,12 @@
 The paper had GPT-4 "determine [the] educational value for a student whose goal is to learn basic coding concepts" of about 100k samples;
 its prompt and scale are not published. Ours is a rubric from 0 to 5 (`data/rubric.md`), given by one of three graders:
 
-- `recorded`: grades looked up by the hash of a file's content, those shipped with the package or a JSON Lines file of yours. No cost.
-- `teacher`: a language model behind the site's endpoint grades a sample, stratified by source and length.
+- `recorded`: grades looked up by the hash of a file's content, shipped ones or a file of yours (JSON Lines, Parquet). No cost.
+- `teacher`: a language model behind the site's endpoint grades a sample, stratified by source, kind of file and length.
 - `rule`: a fixed rule over syntax-tree facts grades the same sample; labelled as a rule in every row.
+
+How sure the grades are is measured (`agreement.json`): a teacher asked twice, a second teacher, grades given twice in one file, and anybody
+else's file, a person's reviews among them, each by Cohen's kappa and rank correlation with intervals; and what a document cost.
 
 Trade-off: recorded grades are a strong model's, but only for files that it has read; an own corpus needs a teacher or own grades. A missing
 grade is never a zero: what could not be graded is in `rejected`, with a reason. The shipped grades over-sample collections of algorithms,
@@ -17,103 +20,124 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from codetextbook.config import Config
+from codetextbook.benchmarks.pinned import PinnedFile
 from codetextbook.errors import InputError, StageFailed
 from codetextbook.nouns import GRADE, REJECTED, document_id
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
-from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import (
-    Failure,
-    Message,
-    Reply,
-    Request,
-    Teacher,
-    ask_all,
-    ask_objects,
-    connect_ahead,
-    yes_share,
-)
+from codetextbook.store import Artifact, Writer, sha256
+from codetextbook.teacher import Request, Teacher, connect_ahead
 from codetextbook.teacher import rule as ast_rule
 from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.teacher.grade_files import (
+    Outcome,
+    Policy,
+    given_twice,
+    grade_row,
+    match,
+    read_grades,
+    read_recorded,
+    rejected_row,
+)
+from codetextbook.teacher.grading import REPAIR, YES_NO, Grading, by_teacher, parse_grade, requests_for
+from codetextbook.teacher.kinds import kind_of
+from codetextbook.teacher.two_graders import compare
 from codetextbook.text.decode import decode_python
 
 DOCUMENTS_PER_PART = 200
 DOCUMENTS_PER_TASK = 25
-YES_NO = ("Yes", "No")
-REPAIR = 'That was not the JSON object asked for. Answer with {"reason": "<one sentence>", "score": <0 to 5>} and nothing else.'
+
+REPEAT = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("compared", pa.string()),
+        ("first", pa.float64()),
+        ("second", pa.float64()),
+        ("dollars", pa.float64()),
+    ]
+)
+"""A document that was graded a second time: by the same teacher, or by another one."""
 
 
-class Annotate(Config):
-    """Who grades, and which sample."""
+class Annotate(Grading):
+    """Who grades, which sample, and how the grades are checked."""
 
     grader: Literal["recorded", "rule", "teacher"] = "recorded"
     """`recorded` looks grades up, `teacher` asks the site's endpoint, `rule` counts syntax-tree facts."""
     grades: str = ""
-    """JSON Lines file of recorded grades (`document_id` or `text`, `score`, and if known `reason`, `teacher`); empty: those shipped."""
+    """File of grades, JSON Lines or Parquet (`document_id` or `text`, `score`, if known `reason`, `teacher`); empty: those shipped."""
     grades_sha256: str = ""
     """SHA-256 of that file; filled in when it is there, so that other grades are another artifact."""
+    graded_twice: Policy = "mean"
+    """What two grades of one document that disagree become: their `mean`, the `first`, or none (`reject`) (ours)."""
     sample_size: int = Field(default=1_000, ge=1)
     """Documents graded by `teacher` or `rule`, and the most that are taken from `recorded` (paper §2.1: about 100,000)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sample."""
     min_grades: int = Field(default=50, ge=4)
     """Grades below which the stage fails (ours: with fewer the forest's interval spans chance)."""
-    shown_characters: int = Field(default=8_000, ge=200)
-    """Characters of a file that a teacher is shown, from its start (ours: about 2,500 tokens)."""
     model: str = ""
     """The teacher's model; empty takes the site's. Named here it is part of the grades' identity."""
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    """The teacher's sampling temperature (ours: 0, the least spread)."""
-    answer: Literal["grade", "yes_no"] = "grade"
-    """`grade` asks for a reason and a number; `yes_no` reads the log-odds of one word: 5 x P(Yes), with no reason (for small models)."""
-    max_reply_tokens: int = Field(default=200, ge=20)
-    """Tokens that one grade may take (ours: a sentence and a number)."""
+    repeats: int = Field(default=0, ge=0)
+    """Documents of the sample that the teacher grades a second time, to measure how far it agrees with itself (ours: 100 tell)."""
+    second_model: str = ""
+    """Another model of the site's endpoint that grades the same documents as `repeats`, to measure how far two teachers agree."""
+    compare_with: PinnedFile | None = None
+    """Somebody else's grades to compare with, JSON Lines or Parquet: a person's `reviews/NAME.jsonl` from `codetextbook view`, for one."""
     max_rejected_share: float = Field(default=0.2, ge=0.0, le=1.0)
     """Share of the sample without a usable grade above which the stage fails; unknown recorded grades do not count."""
 
     @model_validator(mode="before")
     @classmethod
     def _know_the_content(cls, values: Any) -> Any:
-        if (
-            isinstance(values, dict)
-            and not values.get("grades_sha256")
-            and Path(str(values.get("grades", ""))).is_file()
-        ):
-            return {**values, "grades_sha256": hashlib.sha256(Path(values["grades"]).read_bytes()).hexdigest()}
+        if isinstance(values, dict) and values.get("grades") and not values.get("grades_sha256"):
+            path = Path(str(values["grades"]))
+            if path.is_file():
+                return {**values, "grades_sha256": sha256(path)}
         return values
 
+    @model_validator(mode="after")
+    def _can_repeat(self) -> Self:
+        if self.repeats and self.grader != "teacher":
+            raise ValueError(f"repeats ask a teacher again, and the grader is {self.grader!r}")
+        if self.second_model and not self.repeats:
+            raise ValueError("second_model grades the documents of `repeats`: set repeats too")
+        return self
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a batch: rows of `grades` and rows of `rejected`."""
 
-    grades: list[dict[str, Any]]
-    rejected: list[dict[str, Any]]
+class Looked(NamedTuple):
+    """Recorded grades, and how they are labelled."""
+
+    rows: list[dict[str, Any]]
+    label: dict[str, str]
+    sha256: str
+    pairs: list[tuple[float, float]]
+    """Grades of documents that the same grader graded twice, where that is known."""
 
 
 def sample(rows: Sequence[Mapping[str, Any]], size: int, seed: int) -> list[int]:
-    """Places of a sample, spread evenly over sources and, within each, over lengths. `rows` need `id`, `source`, `length`."""
+    """Places of a sample, spread evenly over sources, within each over kinds of file, and within those over lengths.
 
-    def key(place: int) -> tuple[str, int, str]:
+    `rows` need `id`, `source`, `kind`, `length`.
+    """
+
+    def key(place: int) -> tuple[str, str, int, str]:
         row = rows[place]
         draw = hashlib.sha256(f"{seed}/{row['id']}".encode()).hexdigest()
-        return str(row["source"]), int(row["length"]).bit_length(), draw
+        return str(row["source"]), str(row["kind"]), int(row["length"]).bit_length(), draw
 
     order = sorted(range(len(rows)), key=key)
     if size >= len(order):
@@ -122,127 +146,22 @@ def sample(rows: Sequence[Mapping[str, Any]], size: int, seed: int) -> list[int]
     return sorted(order[(offset + number * len(order) // size) % len(order)] for number in range(size))
 
 
-def read_recorded(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
-    """Recorded grades, each checked.
-
-    Raises:
-        InputError: names the line that is not JSON, has no document, or has a score outside 0 to 5.
-    """
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{where}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"not JSON: {error.msg}", where=place, hint="one JSON object a line") from None
-        if not isinstance(row, dict) or not ("document_id" in row or "text" in row):
-            raise InputError("a grade names no document", where=place, hint='give "document_id", or the whole "text"')
-        score = row.get("score")
-        if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 5:
-            raise InputError(
-                f"score {score!r} is no number from 0 to 5", where=place, hint="leave out what has no grade"
-            )
-        yield row | {"document_id": row["document_id"] if "document_id" in row else document_id(str(row["text"]))}
-
-
-def match(recorded: Iterable[Mapping[str, Any]], known: Mapping[str, str], label: Mapping[str, str]) -> Outcome:
-    """Recorded grades that belong to a known document; the others, and second grades of one document, rejected."""
-    grades: dict[str, dict[str, Any]] = {}
-    rejected = []
-    for row in recorded:
-        identity = str(row["document_id"])
-        if identity in known and identity not in grades:
-            grades[identity] = {
-                "document_id": identity,
-                "score": float(row["score"]),
-                "reason": str(row.get("reason", "")),
-                "prompt_id": str(row.get("prompt_id", label["prompt_id"])),
-                "teacher": str(row.get("teacher", label["teacher"])),
-                "dollars": 0.0,
-            }
-        else:
-            reason = "graded_twice" if identity in grades else "unknown_document"
-            shown = f"score {row['score']:g} {row.get('path', '')}".strip()
-            rejected.append(_rejected(identity, reason, shown, "", str(row.get("package", ""))))
-    return Outcome([grades[identity] for identity in sorted(grades)], rejected)
-
-
 def by_rule(rows: Sequence[Mapping[str, Any]]) -> Outcome:
     """Grades of the fixed rule."""
     grades, rejected = [], []
     for row in rows:
         found = ast_rule.judge(row["text"])
         if found is None:
-            rejected.append(_rejected(row["id"], "not_python", "no syntax tree", row["text"], row["source"]))
+            rejected.append(rejected_row(row["id"], "not_python", "no syntax tree", row["text"], row["source"]))
         else:
-            grades.append(_grade(row["id"], found.score, found.reason, ast_rule.NAME, ast_rule.NAME, 0.0))
-    return Outcome(grades, rejected)
-
-
-def request_for(row: Mapping[str, Any], template: str, rubric: str, cfg: Annotate) -> Request:
-    """What the teacher is sent about one document."""
-    code = row["text"][: cfg.shown_characters]
-    text = template.format(rubric=rubric, code=code, mark=row["id"][:8])
-    return Request((Message("user", text),), temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
-
-
-def parse_grade(text: str) -> tuple[float, str] | None:
-    """Score and reason of a reply, or None when it holds no valid grade."""
-    for found in re.finditer(r"\{[^{}]*\}", text, re.DOTALL):
-        try:
-            value = json.loads(found.group(), strict=False)
-        except json.JSONDecodeError:
-            continue
-        score = value.get("score")
-        if isinstance(score, (int, float)) and not isinstance(score, bool) and 0 <= score <= 5:
-            return float(score), str(value.get("reason", ""))
-    return None
-
-
-def yes_no_request(row: Mapping[str, Any], template: str, cfg: Annotate) -> Request:
-    """What the teacher is sent about one document when one word is wanted."""
-    text = template.format(code=row["text"][: cfg.shown_characters], mark=row["id"][:8])
-    return Request((Message("user", text),), max_tokens=1, answers=YES_NO)
-
-
-def by_teacher(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
-    """Grades of a language model; a malformed reply gets one more try, then is rejected with its text."""
-    if cfg.answer == "yes_no":
-        return _by_odds(rows, teacher, cfg)
-    prompt_id = hashlib.sha256("".join(_prompt()).encode()).hexdigest()[:16]
-    requests = _requests(rows, cfg)
-    grades, rejected = [], []
-    for row, answer in zip(rows, ask_objects(teacher, requests, parse_grade, repair=REPAIR), strict=True):
-        if answer.value is None:
-            assert answer.failure is not None
-            detail = answer.failure.detail[:2_000]
-            rejected.append(_rejected(row["id"], answer.failure.reason, detail, row["text"], row["source"]))
-        else:
-            grades.append(_grade(row["id"], *answer.value, prompt_id, answer.model, answer.dollars))
-    return Outcome(grades, rejected)
-
-
-def _by_odds(rows: Sequence[Mapping[str, Any]], teacher: Teacher, cfg: Annotate) -> Outcome:
-    """Grades from the log-probabilities of Yes and No; no probability, no grade."""
-    prompt_id = hashlib.sha256(_template("grade_yes_no.md").encode()).hexdigest()[:16]
-    replies = ask_all(teacher, _requests(rows, cfg))
-    grades, rejected = [], []
-    for row, reply in zip(rows, replies, strict=True):
-        share = yes_share(reply.scores, *YES_NO) if isinstance(reply, Reply) else None
-        if isinstance(reply, Reply) and share is not None:
-            reason = f"P(Yes) = {share:.3f}"
-            grades.append(_grade(row["id"], round(5 * share, 4), reason, prompt_id, reply.model, reply.dollars))
-            continue
-        failure = reply if isinstance(reply, Failure) else Failure("no_log_probability", reply.text)
-        rejected.append(_rejected(row["id"], failure.reason, failure.detail[:2_000], row["text"], row["source"]))
+            grades.append(grade_row(row["id"], found.score, found.reason, ast_rule.NAME, ast_rule.NAME, 0.0))
     return Outcome(grades, rejected)
 
 
 def example_request(cfg: Annotate) -> Request:
     """What would be sent about one real file, this one's own source."""
     text = Path(__file__).read_text(encoding="utf-8")
-    return _requests([{"id": document_id(text), "text": text}], cfg)[0]
+    return requests_for([{"id": document_id(text), "text": text}], cfg)[0]
 
 
 def asking(cfg: Annotate, documents: Artifact | None) -> Asking | None:
@@ -257,69 +176,82 @@ def asking(cfg: Annotate, documents: Artifact | None) -> Asking | None:
         first = pq.read_table(documents.parts("documents")[0], columns=["text"], partitioning=None)["text"]
         texts = [first[place].as_py() for place in evenly(len(first))]
         number, kind = min(cfg.sample_size, documents.rows("documents")), "of the documents"
-    requests = _requests([{"id": document_id(text), "text": text} for text in texts], cfg)
-    shipped = [json.loads(line) for line in _recorded_text(Annotate())[0].splitlines()]
-    answers = [json.dumps({"reason": row["reason"], "score": row["score"]}) for row in shipped]
+    requests = requests_for([{"id": document_id(text), "text": text} for text in texts], cfg)
+    answers = [json.dumps({"reason": row["reason"], "score": row["score"]}) for row in _recorded(Annotate()).rows]
     sizes = [len(answer) for answer in (answers if cfg.answer == "grade" else YES_NO)]
-    return Asking(cfg.model, number, requests, sizes, f"{len(requests)} {kind}, and the recorded grades")
+    asked = number + min(cfg.repeats, number) * (2 if cfg.second_model else 1)
+    questions = round(asked * len(requests) / len(texts))
+    return Asking(cfg.model, questions, requests, sizes, f"{len(requests)} {kind}, and the recorded grades")
 
 
-def _requests(rows: Iterable[Mapping[str, Any]], cfg: Annotate) -> list[Request]:
-    """What the teacher is sent about documents."""
-    if cfg.answer == "yes_no":
-        template = _template("grade_yes_no.md")
-        return [yes_no_request(row, template, cfg) for row in rows]
-    template, rubric = _prompt()
-    return [request_for(row, template, rubric, cfg) for row in rows]
-
-
-@stage(version=1)
+@stage(version=2)
 def annotate(cfg: Annotate, documents: Artifact, *, out: Writer, site: Site) -> None:
-    """Look the grades up, or grade a sample part by part."""
-    rows_in = _look_up(cfg, documents, out) if cfg.grader == "recorded" else _grade_sample(cfg, documents, out, site)
-    table = Artifact(out.folder).table("grades")
+    """Look the grades up, or grade a sample part by part; then measure how sure they are."""
+    compared: list[dict[str, Any]]
+    if cfg.grader == "recorded":
+        rows_in, compared = _look_up(cfg, documents, out)
+    else:
+        rows_in, compared = _grade_sample(cfg, documents, out, site), _repeat(cfg, documents, out, site)
+    made = Artifact(out.folder)
+    table = made.table("grades")
     scores = Counter(table["score"].to_pylist())
+    dollars = sum(table["dollars"].to_pylist())
+    again = sum(made.table("repeats")["dollars"].to_pylist()) if made.parts("repeats") else 0.0
+    if cfg.compare_with is not None:
+        own = dict(zip(table["document_id"].to_pylist(), table["score"].to_pylist(), strict=True))
+        compared.append(_with_others(cfg.compare_with, own))
+    out.json("agreement", {"compared": compared, "dollars_per_document": round(dollars / max(table.num_rows, 1), 6)})
     out.fact("grader", cfg.grader)
     out.fact("teachers", dict(Counter(table["teacher"].to_pylist())))
-    out.fact("dollars", round(sum(table["dollars"].to_pylist()), 6))
+    out.fact("dollars", round(dollars + again, 6))
     out.fact("scores", {f"{score:g}": scores[score] for score in sorted(scores)})
     _enough(cfg, table.num_rows, rows_in)
     out.flow(rows_in=rows_in, unit="grades", kept="grades")
 
 
-def _look_up(cfg: Annotate, documents: Artifact, out: Writer) -> int:
-    text, where, label = _recorded_text(cfg)
-    table = documents.table("documents").select(["id", "source", "text"])
-    known = dict(zip(table["id"].to_pylist(), table["source"].to_pylist(), strict=True))
-    lengths = dict(zip(table["id"].to_pylist(), map(len, table["text"].to_pylist()), strict=True))
-    rows = list(read_recorded(text.split("\n"), where))
-    found = match(rows, known, label)
-    drawn = [
-        {"id": grade["document_id"], "source": known[grade["document_id"]], "length": lengths[grade["document_id"]]}
-        for grade in found.grades
-    ]
+def _look_up(cfg: Annotate, documents: Artifact, out: Writer) -> tuple[int, list[dict[str, Any]]]:
+    found = _recorded(cfg)
+    slim = {row["id"]: row for row in _slim(documents.table("documents"))}
+    matched = match(found.rows, {key: row["source"] for key, row in slim.items()}, found.label, cfg.graded_twice)
+    drawn = [slim[grade["document_id"]] for grade in matched.grades]
     kept = set(sample(drawn, cfg.sample_size, cfg.seed))
     left = [
-        _rejected(grade["document_id"], "beyond_sample_size", f"score {grade['score']:g}", "", row["source"])
-        for place, (grade, row) in enumerate(zip(found.grades, drawn, strict=True))
+        rejected_row(grade["document_id"], "beyond_sample_size", f"score {grade['score']:g}", "", row["source"])
+        for place, (grade, row) in enumerate(zip(matched.grades, drawn, strict=True))
         if place not in kept
     ]
-    out.table("rejected", 0, to_table([*found.rejected, *left], REJECTED))
-    out.table("grades", 0, to_table([found.grades[place] for place in sorted(kept)], GRADE))
-    out.fact("recorded", dict(label) | {"number": len(rows), "sha256": hashlib.sha256(text.encode()).hexdigest()})
-    return len(rows)
+    out.table("rejected", 0, to_table([*matched.rejected, *left], REJECTED))
+    out.table("grades", 0, to_table([matched.grades[place] for place in sorted(kept)], GRADE))
+    out.fact("recorded", dict(found.label) | {"number": len(found.rows), "sha256": found.sha256})
+    compared = []
+    if found.pairs:
+        compared.append(compare(found.pairs, compared="the recorded grader, asked twice", seed=cfg.seed))
+    if twice := given_twice(found.rows):
+        compared.append(compare(twice, compared="documents that the file grades twice", seed=cfg.seed))
+    return len(found.rows), compared
+
+
+def _slim(table: pa.Table) -> list[dict[str, Any]]:
+    """What the sample is stratified by."""
+    columns = (table[name].to_pylist() for name in ("id", "source", "path", "text"))
+    return [
+        {"id": identity, "source": source, "kind": kind_of(path, text), "length": len(text)}
+        for identity, source, path, text in zip(*columns, strict=True)
+    ]
+
+
+def _drawn(cfg: Annotate, documents: Artifact) -> pa.Table:
+    """The documents of the sample."""
+    table = documents.table("documents")
+    return table.take(pa.array(sample(_slim(table), cfg.sample_size, cfg.seed), pa.int64()))
 
 
 def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -> int:
-    table = documents.table("documents").select(["id", "text", "source"])
-    slim = [
-        {"id": identity, "source": source, "length": len(text)}
-        for identity, source, text in zip(*(table[name].to_pylist() for name in ("id", "source", "text")), strict=True)
-    ]
-    drawn = table.take(pa.array(sample(slim, cfg.sample_size, cfg.seed), pa.int64()))
+    drawn = _drawn(cfg, documents)
     parts = list(enumerate(split(drawn.num_rows, DOCUMENTS_PER_PART)))
     missing = [part for index, part in parts if not out.has(f"grades-{index:05d}")]
-    with _teacher(drawn, missing, cfg, out, site) as teacher:
+    ahead = (request for part in missing for request in requests_for(to_rows(drawn, part), cfg))
+    with _teacher(ahead, sum(map(len, missing)), cfg, out, site) as teacher:
         for index, part in parts:
             if not out.has(f"grades-{index:05d}"):
                 rows = to_rows(drawn, part)
@@ -330,16 +262,55 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
     return drawn.num_rows
 
 
+def _repeat(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -> list[dict[str, Any]]:
+    """Some documents graded a second time by the same teacher, and by another: how far the two grades agree.
+
+    Raises:
+        StageFailed: more of them than may be have no second grade.
+    """
+    if not cfg.repeats:
+        return []
+    grades = Artifact(out.folder).table("grades")
+    own = dict(zip(grades["document_id"].to_pylist(), grades["score"].to_pylist(), strict=True))
+    rows = [row for row in to_rows(_drawn(cfg, documents)) if row["id"] in own]
+    slim = _slim(pa.Table.from_pylist(rows, schema=documents.table("documents").schema))
+    chosen = [rows[place] for place in sample(slim, cfg.repeats, cfg.seed + 1)]
+    asked = [(cfg.model, "the teacher, asked twice", 1)]
+    asked += [(cfg.second_model, f"the teacher and {cfg.second_model}", 0)] if cfg.second_model else []
+    found = []
+    for index, (model, compared, repeat) in enumerate(asked):
+        if not out.has(f"repeats-{index:05d}"):
+            other = cfg.replace({"model": model})
+            with _teacher(requests_for(chosen, cfg, repeat), len(chosen), other, out, site) as teacher:
+                assert teacher is not None
+                outcome = by_teacher(chosen, teacher, cfg, repeat)
+            said = [
+                {"document_id": row["document_id"], "compared": compared, "first": own[row["document_id"]]}
+                | {"second": row["score"], "dollars": row["dollars"]}
+                for row in outcome.grades
+            ]
+            if len(chosen) - len(said) > cfg.max_rejected_share * len(chosen):
+                raise StageFailed(
+                    f"{len(chosen) - len(said):,} of {len(chosen):,} documents have no second grade ({compared})",
+                    where="[annotate] repeats",
+                    hint="another model, or a higher max_rejected_share",
+                )
+            out.table("repeats", index, to_table(said, REPEAT))
+        table = pq.read_table(out.folder / f"repeats-{index:05d}.parquet", partitioning=None)
+        pairs = list(zip(table["first"].to_pylist(), table["second"].to_pylist(), strict=True))
+        found.append(compare(pairs, compared=compared, seed=cfg.seed))
+    return found
+
+
 def _teacher(
-    drawn: pa.Table, missing: Sequence[range], cfg: Annotate, out: Writer, site: Site
+    ahead: Iterable[Request], total: int, cfg: Annotate, out: Writer, site: Site
 ) -> contextlib.AbstractContextManager[Teacher | None]:
-    """The site's teacher, once every grade that is missing is in the journal; nobody where a rule grades."""
+    """The site's teacher, once every answer that is missing is in the journal; nobody where a rule grades."""
     if cfg.grader != "teacher":
         return contextlib.nullcontext()
-    requests = (request for part in missing for request in _requests(to_rows(drawn, part), cfg))
     repair = REPAIR if cfg.answer == "grade" else ""
-    tell = partial(out.progress, total=sum(map(len, missing)), unit="replies")
-    return connect_ahead(site.teacher, out.journal, requests, parse_grade, model=cfg.model, repair=repair, tell=tell)
+    tell = partial(out.progress, total=total, unit="replies")
+    return connect_ahead(site.teacher, out.journal, ahead, parse_grade, model=cfg.model, repair=repair, tell=tell)
 
 
 def _rule_in_parallel(rows: list[dict[str, Any]], site: Site) -> Outcome:
@@ -366,40 +337,46 @@ def _enough(cfg: Annotate, graded: int, rows_in: int) -> None:
         )
 
 
-def _recorded_text(cfg: Annotate) -> tuple[str, str, dict[str, str]]:
-    """The lines, where they are, and how they are labelled."""
+def _recorded(cfg: Annotate) -> Looked:
+    """The shipped grades, or those of the user's file.
+
+    Raises:
+        InputError: the file cannot be read, or is not the one that the recipe names by its content.
+    """
     if not cfg.grades:
         data = resources.files("codetextbook") / "data"
         label = json.loads((data / "grades_label.json").read_text(encoding="utf-8"))
+        text = (data / "grades.jsonl").read_text(encoding="utf-8")
         words = {"teacher": f"recorded: {label['graded_by']}", "prompt_id": label["rubric_sha256"][:16]}
-        return (data / "grades.jsonl").read_text(encoding="utf-8"), "the shipped grades", words
-    try:
-        raw = Path(cfg.grades).read_bytes()
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the grades cannot be read ({error})", where="[annotate] grades") from None
-    if hashlib.sha256(raw).hexdigest() != cfg.grades_sha256:
+        pairs = [(float(pair["first"]), float(pair["second"])) for pair in label["self_agreement"]["pairs"]]
+        rows = list(read_recorded(text.split("\n"), "the shipped grades"))
+        return Looked(rows, words, hashlib.sha256(text.encode()).hexdigest(), pairs)
+    path = Path(cfg.grades)
+    if not path.is_file():
+        raise InputError("the grades cannot be read (there is no such file)", where=f"[annotate] grades = {cfg.grades}")
+    found = sha256(path)
+    if found != cfg.grades_sha256:
         raise InputError(
             f"{cfg.grades} is not the file that the recipe names by its content",
             where="[annotate] grades_sha256",
             hint="take grades_sha256 out of the recipe to use the file as it is now",
         )
-    return text, cfg.grades, {"teacher": f"recorded: {Path(cfg.grades).name}", "prompt_id": ""}
+    return Looked(list(read_grades(path)), {"teacher": f"recorded: {path.name}", "prompt_id": ""}, found, [])
 
 
-def _template(name: str) -> str:
-    return (resources.files("codetextbook") / "teacher" / "prompts" / name).read_text(encoding="utf-8")
+def _with_others(file: PinnedFile, own: Mapping[str, float]) -> dict[str, Any]:
+    """How far the grades agree with those of a file, on the documents that both have.
 
-
-def _prompt() -> tuple[str, str]:
-    rubric = (resources.files("codetextbook") / "data" / "rubric.md").read_text(encoding="utf-8")
-    return _template("grade.md"), rubric
-
-
-def _grade(identity: str, score: float, reason: str, prompt_id: str, teacher: str, dollars: float) -> dict[str, Any]:
-    values = (identity, score, reason, prompt_id, teacher, dollars)
-    return dict(zip(GRADE.names, values, strict=True))
-
-
-def _rejected(identity: str, reason: str, detail: str, text: str, source: str) -> dict[str, Any]:
-    return dict(zip(REJECTED.names, (identity, reason, detail, text, source), strict=True))
+    Raises:
+        InputError: the file is not there, not the one that was named by its content, or shares no document.
+    """
+    path = Path(file.path)
+    if not path.is_file() or file.changed:
+        what = "is not the file that the recipe names by its content" if path.is_file() else "cannot be read"
+        raise InputError(f"{file.path} {what}", where="[annotate.compare_with]", hint="name the file as it is now")
+    theirs = {str(row["document_id"]): float(row["score"]) for row in read_grades(path)}
+    shared = sorted(set(own) & set(theirs))
+    if not shared:
+        hint = "grades of documents that were graded here: `codetextbook view` shows them"
+        raise InputError(f"none of its {len(theirs):,} documents is graded here", where=file.path, hint=hint)
+    return compare([(own[key], theirs[key]) for key in shared], compared=f"these grades and {path.name}")

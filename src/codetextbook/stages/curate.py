@@ -1,25 +1,22 @@
-"""Real code of educational value: a forest learns the grades from embeddings and judges every document (paper §2.1).
+"""Real code of educational value: a forest learns the grades from vectors and judges every document (paper §2.1).
 
-The paper trains a random forest on the sample's embeddings and keeps about 17 % of the tokens [derived]; forest size, pooling and threshold
-are not published. Ours: `codetextbook.text.embed` for the vectors, scikit-learn's forest, and a threshold that keeps a stated share of the
-characters, or one that you name.
+The paper trains a random forest on the sample's embeddings and keeps about 17 % of the tokens [derived]; size, depth and threshold are
+not published. Ours: the vectors of `embed`; size and depth by nested cross-validation (`teacher.forest`); votes made probabilities by
+what forests said of documents that they had not seen (`teacher.calibration`); and a threshold by share, budget, precision or value.
 
-A filter can learn length or comments instead of value, so the forest's agreement with the teacher stands beside that of length alone,
-comments alone, a syntax-tree rule, logistic regression and a forest taught shuffled labels; packages are never split between folds.
-Agreement is not the proof: train with and without the filter. Limits: only the head of a file is read; documents that were graded are
-judged by a forest that has seen their grade (their out-of-fold judgement is beside it in `scores`).
+A filter can learn length or comments instead of value, so `quality.json` holds the same figures for all that it must beat
+(`teacher.judges`), for slices by length, comments, source and kind, and says in words what they show; packages are never split between
+folds. Agreement is not the proof: train with and without the filter. Limits: documents that were graded are judged by a forest that has
+seen their grade (their out-of-fold judgement is beside it in `scores`); tokens are estimated from characters.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
@@ -28,21 +25,13 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import rule
+from codetextbook.teacher import filtering
 from codetextbook.teacher.facts import facts
-from codetextbook.text.embedding import Embedding, batches, visible
+from codetextbook.teacher.kinds import kind_of
 
-# scikit-learn and torch take seconds to load: only the functions that need them do.
-if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestClassifier
-
-    from codetextbook.teacher.agreement import Fold
-
-DOCUMENTS_PER_EMBEDDING_PART = 512
 ROWS_PER_PART = 2_000
 BORDERLINE = 20
 EXCERPT_CHARACTERS = 400
-TREES_OF_A_SHUFFLE = 50
 DIGITS = 6
 
 SCORE = pa.schema(
@@ -55,48 +44,75 @@ SCORE = pa.schema(
         ("characters", pa.int64()),
     ]
 )
-"""One judged document. `grade` and `out_of_fold` only where the teacher graded it."""
+"""One judged document: calibrated probabilities. `grade` and `out_of_fold` only where the teacher graded it."""
 
 
 class Curate(Config):
-    """Embedding, forest and threshold."""
+    """Forest and threshold."""
 
-    embedder: Embedding = Embedding()
-    """The model that turns a file into a vector (paper §2.1, §5: CodeGen-350M)."""
     good_from: float = Field(default=3.0, gt=0.0, le=5.0)
     """Grade from which a document counts as good (FineWeb-Edu's cut of its 0 to 5 scale)."""
-    trees: int = Field(default=300, ge=1, le=100_000)
-    """Trees of the forest (ours: more no longer move the area under the curve)."""
-    depth: int | None = Field(default=None, ge=1)
-    """Greatest depth of a tree; unset grows until leaves are pure (scikit-learn's default)."""
+    trees: tuple[int, ...] = Field(default=(50, 200), min_length=1)
+    """Trees of the forest; of several, one is chosen by nested cross-validation (ours)."""
+    depths: tuple[int, ...] = Field(default=(6, 0), min_length=1)
+    """Greatest depth of a tree, 0 for leaves that are pure; of several, one is chosen likewise (ours)."""
     min_leaf: int = Field(default=2, ge=1)
     """Least graded documents in a leaf (ours)."""
     folds: int = Field(default=5, ge=2, le=50)
     """Folds of the cross-validation, with each package wholly in one (ours)."""
+    inner_folds: int = Field(default=3, ge=2, le=50)
+    """Folds within each training part, on which trees and depth are chosen (ours)."""
     resamples: int = Field(default=200, ge=0, le=100_000)
     """Bootstrap draws behind each interval (ours)."""
     shuffles: int = Field(default=10, ge=1, le=1_000)
     """Times that the labels are shuffled for the control: one shuffle alone scatters by about 0.08 around its mean of 0.5 (ours)."""
     keep_share: float = Field(default=0.17, gt=0.0, le=1.0)
     """Share of the characters to keep, best first (paper §2.1: 6B of over 35B tokens)."""
+    keep_tokens: int | None = Field(default=None, ge=1)
+    """Tokens to keep at most, best first, estimated from characters; when set, `keep_share` is not used."""
+    precision: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Share of the kept documents that must be good by the teacher's word, as measured out of fold; when set, `keep_share` is not used."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Quality from which documents are kept; when set, `keep_share` is not used."""
+    characters_per_token: float = Field(default=3.3, gt=0.0)
+    """Characters of one token (measured: CodeGen's vocabulary on every twentieth of the first 2,000 documents of the laptop corpus)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the forest, the folds and the bootstrap."""
 
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        said = [name for name in ("keep_tokens", "precision", "threshold") if getattr(self, name) is not None]
+        if len(said) > 1:
+            raise ValueError(f"{' and '.join(said)} each draw a line: set one of them")
+        if (
+            min(self.trees) < 1
+            or min(self.depths) < 0
+            or len(set(self.trees)) + len(set(self.depths)) < len(self.trees) + len(self.depths)
+        ):
+            raise ValueError("trees are 1 or more, depths 0 or more, each named once")
+        return self
 
-def forest(cfg: Curate, workers: int = 1) -> RandomForestClassifier:
-    """The paper's classifier, not yet taught."""
-    from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(
-        n_estimators=cfg.trees,
-        max_depth=cfg.depth,
-        min_samples_leaf=cfg.min_leaf,
-        class_weight="balanced",
-        random_state=cfg.seed,
-        n_jobs=workers,
-    )
+class Graded(NamedTuple):
+    """The graded documents among those that are judged."""
+
+    places: np.ndarray
+    """Their places in the table of documents."""
+    good: np.ndarray
+    groups: list[str]
+    """What is never split between folds."""
+
+
+class Learnt(NamedTuple):
+    """What the forest says, and how well everybody agrees with the teacher."""
+
+    quality: np.ndarray
+    """Calibrated probability of every document."""
+    out_of_fold: np.ndarray
+    """The same of the graded ones, by forests and curves that had not seen them."""
+    judged: dict[str, np.ndarray]
+    """Scores of the graded documents by each judge."""
+    record: dict[str, Any]
 
 
 def group_of(source: str, path: str) -> str:
@@ -105,192 +121,103 @@ def group_of(source: str, path: str) -> str:
     return source if source.startswith("package:") or not slash else f"{source}/{first}"
 
 
-def choose_threshold(quality: np.ndarray, characters: np.ndarray, keep_share: float) -> float:
-    """The highest threshold whose documents hold at least `keep_share` of the characters; equal qualities stay together."""
-    order = np.argsort(-quality, kind="stable")
-    held = np.cumsum(characters[order])
-    return float(quality[order][min(int(np.searchsorted(held, keep_share * held[-1])), len(order) - 1)])
+def judged(documents: pa.Table, vectors: pa.Table) -> tuple[pa.Table, np.ndarray, pa.Table]:
+    """The documents that have a vector, their vectors `[documents, width]`, and the documents that have none."""
+    place_of = {identity: place for place, identity in enumerate(vectors["document_id"].to_pylist())}
+    known = [identity in place_of for identity in documents["id"].to_pylist()]
+    table = documents.filter(pa.array(known, pa.bool_()))
+    flat = vectors["vector"].combine_chunks()
+    matrix = flat.flatten().to_numpy().reshape(len(flat), flat.type.list_size)
+    places = [place_of[identity] for identity in table["id"].to_pylist()]
+    return table, matrix[places].astype(np.float32), documents.filter(pa.array([not one for one in known], pa.bool_()))
 
 
-def judges(
-    texts: Sequence[str], vectors: np.ndarray, good: np.ndarray, folds: Sequence[Fold], cfg: Curate, workers: int
-) -> dict[str, np.ndarray]:
-    """Scores of the graded documents by the forest and by everything it must beat, each by a model that has not seen them."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from codetextbook.teacher.agreement import out_of_fold
-
-    own = [facts(text) for text in texts]
-
-    def small() -> RandomForestClassifier:
-        return RandomForestClassifier(50, max_depth=3, class_weight="balanced", random_state=cfg.seed, n_jobs=workers)
-
-    def linear() -> Any:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2_000))
-
-    return {
-        "forest": out_of_fold(partial(forest, cfg, workers), vectors, good, folds),
-        "logistic_regression": out_of_fold(linear, vectors, good, folds),
-        "syntax_tree_rule": np.array([rule.weigh(fact).score if fact.parses else 0.0 for fact in own]),
-        "comment_share_alone": out_of_fold(small, np.array([[fact.comment_share] for fact in own]), good, folds),
-        "length_alone": out_of_fold(small, np.array([[len(text)] for text in texts]), good, folds),
-    }
-
-
-def shuffled_labels(
-    vectors: np.ndarray, good: np.ndarray, folds: Sequence[Fold], cfg: Curate, workers: int
-) -> dict[str, Any]:
-    """The control: forests taught shuffled labels, held against the true ones: chance, if the folds leak nothing. Mean, 95 % range."""
-    from codetextbook.teacher.agreement import figures, out_of_fold, with_ranges
-
-    small = cfg.replace({"trees": min(cfg.trees, TREES_OF_A_SHUFFLE)})
-    draws = []
-    for number in range(cfg.shuffles):
-        shuffled = np.random.default_rng([cfg.seed, 1, number]).permutation(good)
-        draws.append(figures(good, out_of_fold(partial(forest, small, workers), vectors, shuffled, folds)))
-    return with_ranges(np.mean(draws, axis=0).tolist(), draws)
-
-
-def kept_curve(quality: np.ndarray, characters: np.ndarray) -> list[dict[str, float | int]]:
-    """What thresholds from 0 to 1 would keep, in documents and characters."""
-    total = max(int(characters.sum()), 1)
-    rows: list[dict[str, float | int]] = []
-    for step in range(21):
-        kept = quality >= step / 20
-        held = int(characters[kept].sum())
-        rows.append(
-            {
-                "threshold": step / 20,
-                "documents": int(kept.sum()),
-                "characters": held,
-                "share": round(held / total, 4),
-            }
-        )
-    return rows
-
-
-def slices(names: Sequence[str], quality: np.ndarray, kept: np.ndarray) -> list[dict[str, Any]]:
-    """Documents, share kept and mean quality of each kind; a kind that vanishes is an alarm."""
-    members = defaultdict(list)
-    for place, name in enumerate(names):
-        members[name].append(place)
-    rows = []
-    for name, places in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
-        shares = {"share_kept": float(kept[places].mean()), "mean_quality": float(quality[places].mean())}
-        rows.append({"name": name, "documents": len(places)} | {key: round(value, 4) for key, value in shares.items()})
-    return rows
-
-
-def refuse_empty(quality: np.ndarray, threshold: float) -> None:
-    """Say which threshold would keep something.
-
-    Raises:
-        StageFailed: nothing has this quality.
-    """
-    if (quality >= threshold).any():
-        return
-    steps = [0.5, *(step / 20 for step in range(19, -1, -1))]
-    other = next(step for step in steps if step < threshold and (quality >= step).any())
-    raise StageFailed(
-        f"threshold {threshold:g} keeps 0 of {len(quality):,} documents",
-        where="[curate] threshold",
-        hint=f"{other:.2f} keeps {int((quality >= other).sum()):,}",
-    )
-
-
-@stage(version=2)
-def curate(cfg: Curate, documents: Artifact, grades: Artifact, *, out: Writer, site: Site) -> None:
-    """Embed, learn, judge, and write down what was kept and why the rest was not."""
+@stage(version=3)
+def curate(cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact, *, out: Writer, site: Site) -> None:
+    """Learn, judge, and write down what was kept and why the rest was not."""
     from threadpoolctl import threadpool_limits
 
-    table = documents.table("documents")
+    table, matrix, lost = judged(documents.table("documents"), vectors.table("vectors"))
     if table.num_rows == 0:
         raise StageFailed("there are no documents to judge", where="[curate]", hint="more sources in [read]")
-    texts = table["text"].to_pylist()
-    vectors = _vectors(cfg, texts, out, site)
-    graded = grades.table("grades").select(["document_id", "score"])
-    scores = dict(zip(graded["document_id"].to_pylist(), graded["score"].to_pylist(), strict=True))
+    rows = grades.table("grades")
+    scores = dict(zip(rows["document_id"].to_pylist(), rows["score"].to_pylist(), strict=True))
+    graded = _graded(cfg, table, scores)
     with threadpool_limits(limits=1):
-        outcome = _learn(cfg, table, texts, vectors, scores, site.workers)
-    quality, characters = outcome["quality"], np.array([len(text) for text in texts], dtype=np.int64)
-    threshold = choose_threshold(quality, characters, cfg.keep_share) if cfg.threshold is None else cfg.threshold
-    refuse_empty(quality, threshold)
-    kept = quality >= threshold
-    _write_rows(table, outcome, scores, kept, threshold, out)
-    record = _record(table, texts, outcome, kept, threshold, characters)
+        learnt = _learn(cfg, table, matrix, graded, site.workers)
+        threshold = _threshold(cfg, table, graded, learnt)
+        filtering.refuse_empty(learnt.quality, threshold)
+        kept = learnt.quality >= threshold
+        record = _record(cfg, table, graded, learnt, threshold)
+    _write_rows(table, graded, learnt, scores, threshold, out)
+    _write_lost(lost, table.num_rows, out)
     out.json("quality", record)
+    characters = _characters(table)
     out.fact("threshold", threshold)
     out.fact("share_of_characters_kept", round(int(characters[kept].sum()) / max(int(characters.sum()), 1), 4))
     out.fact("forest_auc", record["agreement"]["forest"]["auc"])
-    out.fact("folds_keep_together", outcome["kept_together"])
-    out.flow(rows_in=table.num_rows, unit="documents", kept="documents")
+    out.fact("folds_keep_together", record["folds_keep_together"])
+    out.fact("keeps_everything", bool(kept.all()))
+    out.flow(rows_in=table.num_rows + lost.num_rows, unit="documents", kept="documents")
 
 
-def _vectors(cfg: Curate, texts: list[str], out: Writer, site: Site) -> np.ndarray:
-    """Every document's vector, `[documents, width]`; parts that an earlier attempt finished are read back."""
-    from codetextbook.text.embed import embed_batch, pick_device
+def _characters(table: pa.Table) -> np.ndarray:
+    return np.array([len(text) for text in table["text"].to_pylist()], dtype=np.int64)
 
-    parts = list(enumerate(split(len(texts), DOCUMENTS_PER_EMBEDDING_PART)))
-    shown = [visible(text, cfg.embedder) for text in texts]
-    missing = [(index, part) for index, part in parts if not out.has(f"embeddings/{index:05d}.npy")]
-    groups = {
-        index: [[part[place] for place in batch] for batch in batches(shown[part.start : part.stop])]
-        for index, part in missing
+
+def _graded(cfg: Curate, table: pa.Table, scores: dict[str, float]) -> Graded:
+    """Which documents were graded, and which of them are good.
+
+    Raises:
+        StageFailed: fewer of one kind than there are folds.
+    """
+    ids, sources, paths = (table[name].to_pylist() for name in ("id", "source", "path"))
+    places = [place for place, identity in enumerate(ids) if identity in scores]
+    own = [scores[ids[place]] for place in places]
+    good = np.array([score >= cfg.good_from for score in own], dtype=bool)
+    _both_kinds(cfg, own, good)
+    return Graded(np.array(places), good, [group_of(sources[place], paths[place]) for place in places])
+
+
+def _learn(cfg: Curate, table: pa.Table, matrix: np.ndarray, graded: Graded, workers: int) -> Learnt:
+    """Teach the forest, judge every document, and let everybody judge the graded ones."""
+    from codetextbook.teacher import calibration, forest, judges
+    from codetextbook.teacher.agreement import make_folds
+
+    growing = forest.Growing(cfg.trees, cfg.depths, cfg.min_leaf, cfg.inner_folds, cfg.seed, workers)
+    vectors, good = matrix[graded.places], graded.good
+    folds, kept_together = make_folds(good, graded.groups, cfg.folds, cfg.seed)
+    votes, chosen = forest.nested(growing, vectors, good, graded.groups, folds)
+    sizes = forest.sizes(growing, vectors, good, graded.groups)
+    model = forest.plant(growing, sizes[0]).fit(vectors, good)
+    curve = calibration.fit(votes, good)
+    out_of_fold = calibration.cross_fitted(votes, good, folds)
+    texts = table["text"].take(pa.array(graded.places)).to_pylist()
+    known = [facts(text) for text in texts]
+    others = judges.rivals([len(text) for text in texts], known, vectors, good, folds, growing)
+    record = {
+        "graded": {"documents": len(good), "good": int(good.sum()), "good_from": cfg.good_from}
+        | {"groups": len(set(graded.groups))},
+        "folds_keep_together": kept_together,
+        "forest": {"sizes": [one._asdict() for one in sizes], "chosen_in_folds": [one._asdict() for one in chosen]},
+        "calibration": calibration.reliability(votes, out_of_fold, good, curve),
+        "shuffled": judges.shuffled_labels(vectors, good, folds, growing, cfg.shuffles),
+        "comment_shares": [round(one.comment_share, 4) for one in known],
     }
-    device = pick_device(site.device)
-    work = [[shown[place] for place in batch] for index, _ in missing for batch in groups[index]]
-    judge = partial(embed_batch, settings=cfg.embedder, device=device)
-    found: Iterator[np.ndarray] = map(judge, work) if device != "cpu" else iter(site.engine().map(judge, work))
-    for index, part in missing:
-        rows: dict[int, np.ndarray] = {}
-        for batch in groups[index]:
-            rows.update(zip(batch, next(found), strict=True))
-            out.progress(part.start + len(rows), len(texts), "documents embedded")
-        with out.file(f"embeddings/{index:05d}.npy") as path, path.open("wb") as file:
-            np.save(file, np.stack([rows[place] for place in part]))
-    return np.concatenate([np.load(out.folder / "embeddings" / f"{index:05d}.npy") for index, _ in parts]).astype(
-        np.float32
-    )
+    quality = np.round(curve(forest.probabilities(model, matrix, workers)), DIGITS)
+    return Learnt(quality, np.round(out_of_fold, DIGITS), {"forest": votes} | others, record)
 
 
-def _learn(
-    cfg: Curate, table: pa.Table, texts: list[str], vectors: np.ndarray, scores: dict[str, float], workers: int
-) -> dict[str, Any]:
-    """Teach the forest, judge every document, and measure all judges on the graded ones."""
-    from codetextbook.teacher.agreement import agreement, make_folds, precision_recall
-
-    ids = table["id"].to_pylist()
-    taught = [place for place, identity in enumerate(ids) if identity in scores]
-    good = np.array([scores[ids[place]] >= cfg.good_from for place in taught], dtype=bool)
-    _both_kinds(cfg, [scores[ids[place]] for place in taught], good)
-    sources, paths = table["source"].to_pylist(), table["path"].to_pylist()
-    groups = [group_of(sources[place], paths[place]) for place in taught]
-    folds, kept_together = make_folds(good, groups, cfg.folds, cfg.seed)
-    found = judges([texts[place] for place in taught], vectors[taught], good, folds, cfg, workers)
-    model = forest(cfg, workers).fit(vectors[taught], good)
-    model.n_jobs = 1
-    return {
-        "quality": np.round(model.predict_proba(vectors)[:, 1], DIGITS),
-        "out_of_fold": {
-            ids[place]: round(float(value), DIGITS) for place, value in zip(taught, found["forest"], strict=True)
-        },
-        "kept_together": kept_together,
-        "graded": {
-            "documents": len(taught),
-            "good": int(good.sum()),
-            "good_from": cfg.good_from,
-            "groups": len(set(groups)),
-        },
-        "agreement": {
-            name: agreement(good, values, groups, resamples=cfg.resamples, seed=cfg.seed)
-            for name, values in found.items()
-        }
-        | {"shuffled_labels": shuffled_labels(vectors[taught], good, folds, cfg, workers)},
-        "precision_recall": precision_recall(good, found["forest"]),
-    }
+def _threshold(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt) -> float:
+    """The line, by the rule that the settings name."""
+    if cfg.threshold is not None:
+        return cfg.threshold
+    if cfg.precision is not None:
+        return filtering.by_precision(graded.good, learnt.out_of_fold, cfg.precision)
+    if cfg.keep_tokens is not None:
+        budget = cfg.keep_tokens * cfg.characters_per_token
+        return filtering.by_budget(learnt.quality, _characters(table), budget)
+    return filtering.by_share(learnt.quality, _characters(table), cfg.keep_share)
 
 
 def _both_kinds(cfg: Curate, scores: list[float], good: np.ndarray) -> None:
@@ -310,68 +237,121 @@ def _both_kinds(cfg: Curate, scores: list[float], good: np.ndarray) -> None:
 
 
 def _write_rows(
-    table: pa.Table, outcome: dict[str, Any], grades: dict[str, float], kept: np.ndarray, threshold: float, out: Writer
+    table: pa.Table, graded: Graded, learnt: Learnt, grades: dict[str, float], threshold: float, out: Writer
 ) -> None:
-    quality = outcome["quality"]
+    unseen = dict(zip(graded.places.tolist(), learnt.out_of_fold.tolist(), strict=True))
     for index, part in enumerate(split(table.num_rows, ROWS_PER_PART)):
         good, bad, scores = [], [], []
         for place, row in zip(part, to_rows(table, part), strict=True):
-            value, identity = float(quality[place]), row["id"]
-            extra = {"grade": grades.get(identity), "out_of_fold": outcome["out_of_fold"].get(identity)}
+            value, identity = float(learnt.quality[place]), row["id"]
+            kept = value >= threshold
+            said = {"grade": grades.get(identity), "out_of_fold": unseen.get(place)}
             scores.append(
-                {"document_id": identity, "quality": value, "kept": bool(kept[place]), "characters": len(row["text"])}
-                | extra
+                {"document_id": identity, "quality": value, "kept": kept, "characters": len(row["text"])} | said
             )
-            if kept[place]:
+            if kept:
                 good.append(row | {"quality": value})
             else:
-                detail = f"quality {value:.4f} is under {threshold:.4f}"
-                bad.append(
-                    {
-                        "id": identity,
-                        "reason": "below_threshold",
-                        "detail": detail,
-                        "text": row["text"],
-                        "source": row["source"],
-                    }
-                )
+                why = {"reason": "below_threshold", "detail": f"quality {value:.4f} is under {threshold:.4f}"}
+                bad.append({name: row[name] for name in ("id", "text", "source")} | why)
         out.table("scores", index, to_table(scores, SCORE))
         out.table("rejected", index, to_table(bad, REJECTED))
         out.table("documents", index, to_table(good, DOCUMENT))
 
 
-def _record(
-    table: pa.Table,
-    texts: list[str],
-    outcome: dict[str, Any],
-    kept: np.ndarray,
-    threshold: float,
-    characters: np.ndarray,
-) -> dict[str, Any]:
+def _write_lost(lost: pa.Table, number: int, out: Writer) -> None:
+    """What `embed` could not make a vector of, as one more part."""
+    why = {"reason": "no_vector", "detail": "`embed` has no vector of it"}
+    rows = [{name: row[name] for name in ("id", "text", "source")} | why for row in to_rows(lost)]
+    out.table("rejected", len(split(number, ROWS_PER_PART)), to_table(rows, REJECTED))
+
+
+def _record(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, threshold: float) -> dict[str, Any]:
     """What the report tells about the filter."""
-    quality = outcome["quality"]
-    counts, edges = np.histogram(quality, bins=20, range=(0.0, 1.0))
-    near = sorted(range(len(quality)), key=lambda place: (abs(quality[place] - threshold), table["id"][place].as_py()))
-    lengths = [f"{10 ** len(str(size)) // 10:,} to {10 ** len(str(size)) - 1:,} characters" for size in characters]
-    return {
-        "threshold": threshold,
-        "graded": outcome["graded"],
-        "folds_keep_together": outcome["kept_together"],
-        "agreement": outcome["agreement"],
-        "precision_recall": outcome["precision_recall"],
-        "histogram": {"edges": [round(float(edge), 4) for edge in edges], "counts": counts.tolist()},
-        "kept_curve": kept_curve(quality, characters),
-        "by_source": slices(table["source"].to_pylist(), quality, kept),
-        "by_length": slices(lengths, quality, kept),
-        "borderline": [
-            {
-                "document_id": table["id"][place].as_py(),
-                "source": table["source"][place].as_py(),
-                "path": table["path"][place].as_py(),
-                "quality": float(quality[place]),
-                "kept": bool(kept[place]),
-                "excerpt": texts[place][:EXCERPT_CHARACTERS],
-            }
-            for place in near[:BORDERLINE]
+    from codetextbook.teacher import judges
+    from codetextbook.teacher.agreement import agreement, at_cutoff, cutoff_for, precision_recall
+
+    characters, kept = _characters(table), learnt.quality >= threshold
+    counts, edges = np.histogram(learnt.quality, bins=20, range=(0.0, 1.0))
+    drawing = {"resamples": cfg.resamples, "seed": cfg.seed}
+    compared = agreement(graded.good, learnt.judged, judges.OWN, graded.groups, **drawing)
+    line = at_cutoff(graded.good, learnt.out_of_fold, threshold, graded.groups, **drawing)
+    for name, values in learnt.judged.items():
+        cutoff = cutoff_for(values, line["called"])
+        one = at_cutoff(graded.good, values, cutoff, graded.groups, **drawing)
+        compared[name] |= {f"{key}_at_threshold": one[key] for key in ("f1", "f1_interval")}
+    record = {name: value for name, value in learnt.record.items() if name not in ("shuffled", "comment_shares")}
+    return (
+        record
+        | {
+            "threshold": threshold,
+            "rule": _rule(cfg),
+            "at_threshold": line,
+            "agreement": compared | {"shuffled_labels": learnt.record["shuffled"]},
+            "in_words": [*judges.in_words(compared), *_line_in_words(kept)],
+            "precision_recall": precision_recall(graded.good, learnt.out_of_fold),
+            "histogram": {"edges": [round(float(edge), 4) for edge in edges], "counts": counts.tolist()},
+            "kept_curve": filtering.kept_curve(learnt.quality, characters, cfg.characters_per_token),
+            "borderline": _borderline(table, learnt.quality, threshold),
+        }
+        | _slices(cfg, table, graded, learnt, kept)
+    )
+
+
+def _rule(cfg: Curate) -> str:
+    """The rule that drew the line, with its number."""
+    for name in ("threshold", "precision", "keep_tokens"):
+        if getattr(cfg, name) is not None:
+            return f"{name} = {getattr(cfg, name)}"
+    return f"keep_share = {cfg.keep_share:g}"
+
+
+def _line_in_words(kept: np.ndarray) -> list[str]:
+    return ["The threshold keeps every document: nothing was filtered."] if kept.all() else []
+
+
+def _slices(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, kept: np.ndarray) -> dict[str, Any]:
+    """How the filter fares among like files; those by comments are of the graded documents alone, whose syntax trees are known."""
+    sources, paths, texts = (table[name].to_pylist() for name in ("source", "path", "text"))
+    names = {
+        "by_source": sources,
+        "by_length": [
+            f"{10 ** len(str(size)) // 10:,} to {10 ** len(str(size)) - 1:,} characters" for size in map(len, texts)
         ],
+        "by_kind": [kind_of(path, text) for path, text in zip(paths, texts, strict=True)],
     }
+    drawing = {"resamples": cfg.resamples, "seed": cfg.seed}
+    found: dict[str, Any] = {
+        name: filtering.slices(labels, learnt.quality, kept, graded.places, graded.good, learnt.out_of_fold, **drawing)
+        for name, labels in names.items()
+    }
+    places = graded.places
+    found["by_comments"] = filtering.slices(
+        [_comments(share) for share in learnt.record["comment_shares"]],
+        learnt.quality[places],
+        kept[places],
+        np.arange(len(places)),
+        graded.good,
+        learnt.out_of_fold,
+        **drawing,
+    )
+    return found
+
+
+def _comments(share: float) -> str:
+    """A quarter of the scale of comment shares, in words."""
+    low = min(int(share * 4), 3) * 25
+    return f"{low} to {low + 25} % comments"
+
+
+def _borderline(table: pa.Table, quality: np.ndarray, threshold: float) -> list[dict[str, Any]]:
+    """The documents nearest to the line, to be read by a person."""
+    ids = table["id"].to_pylist()
+    near = sorted(range(len(quality)), key=lambda place: (abs(quality[place] - threshold), ids[place]))[:BORDERLINE]
+    rows = []
+    for place in near:
+        row = {name: table[name][place].as_py() for name in ("source", "path", "text")}
+        value = float(quality[place])
+        shown = {"document_id": ids[place], "source": row["source"], "path": row["path"], "quality": value}
+        rows.append(shown | {"kept": value >= threshold, "excerpt": row["text"][:EXCERPT_CHARACTERS]})
+    return rows

@@ -25,12 +25,13 @@ class Report(Config):
     """Matches shown for each detector of contamination."""
 
 
-@stage(version=2)
+@stage(version=3)
 def report(
     cfg: Report,
     corpus: Artifact,
     unique: Artifact,
     grades: Artifact,
+    vectors: Artifact,
     filtered: Artifact,
     pages: Artifact,
     drills: Artifact,
@@ -53,6 +54,7 @@ def report(
         "read": corpus,
         "dedup": unique,
         "annotate": grades,
+        "embed": vectors,
         "curate": filtered,
         "textbook": pages,
         "exercises": drills,

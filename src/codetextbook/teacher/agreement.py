@@ -8,7 +8,7 @@ groups, both fall back to single documents, and the result says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 MIN_GROUPS_FOR_BOOTSTRAP = 10
 CURVE_POINTS = 25
+LEAST_OF_A_KIND = 5
+"""Good and other documents that an area within a slice needs, each (ours: with fewer it says nothing)."""
 FIGURES = ("auc", "average_precision", "f1")
 """What `figures` gives, in its order."""
 
@@ -64,23 +66,69 @@ def out_of_fold(make: Callable[[], Any], features: np.ndarray, labels: np.ndarra
 
 
 def agreement(
-    good: np.ndarray, scores: np.ndarray, groups: Sequence[str], *, resamples: int, seed: int
-) -> dict[str, Any]:
-    """Area under the ROC curve, average precision and F1 with 95 % bootstrap intervals.
+    good: np.ndarray, judged: Mapping[str, np.ndarray], own: str, groups: Sequence[str], *, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of each judge the area under the ROC curve, average precision and F1, and how far the area of `own` lies above its area.
 
-    F1 is taken at the cutoff that calls as many documents good as the teacher did, so that no judge has its cutoff tuned.
+    F1 is taken at the cutoff that calls as many documents good as the teacher did, so that no judge has its cutoff tuned. Intervals are
+    the middle 95 % of a bootstrap; all judges are measured on the same draws, so that their differences are paired.
     """
-    draws = [figures(good[places], scores[places]) for places in _resample(good, groups, resamples, seed)]
-    return with_ranges(figures(good, scores), draws)
+    places = _resample(good, groups, resamples, seed)
+    drawn = {name: [figures(good[some], scores[some]) for some in places] for name, scores in judged.items()}
+    whole = {name: figures(good, scores) for name, scores in judged.items()}
+    found = {}
+    for name in judged:
+        found[name] = with_ranges(whole[name], drawn[name])
+        if name != own:
+            lead = [mine[0] - theirs[0] for mine, theirs in zip(drawn[own], drawn[name], strict=True)]
+            found[name] |= _ranged("lead", whole[own][0] - whole[name][0], lead)
+    return found
+
+
+def at_cutoff(
+    good: np.ndarray, scores: np.ndarray, cutoff: float, groups: Sequence[str], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Precision, recall and F1 of calling good what has `cutoff` or more, with bootstrap intervals, and how many are called."""
+    called = scores >= cutoff
+    names = ("precision", "recall", "f1")
+    draws = [_called(good[some], called[some]) for some in _resample(good, groups, resamples, seed)]
+    result: dict[str, Any] = {"called": int(called.sum())}
+    for column, (name, value) in enumerate(zip(names, _called(good, called), strict=True)):
+        result |= _ranged(name, value, [draw[column] for draw in draws])
+    return result
+
+
+def cutoff_for(scores: np.ndarray, number: int) -> float:
+    """The score from which on `number` documents are called good; those of equal score stay together."""
+    return float(np.sort(scores)[::-1][min(max(number, 1), len(scores)) - 1])
+
+
+def area_within(good: np.ndarray, scores: np.ndarray, *, resamples: int, seed: int) -> dict[str, Any]:
+    """Area under the ROC curve among some documents, with its interval; None where too few of one kind are among them."""
+    if min(int(good.sum()), int((~good).sum())) < LEAST_OF_A_KIND:
+        return {"auc": None, "auc_interval": None}
+    alone = [str(place) for place in range(len(good))]
+    draws = [figures(good[some], scores[some])[0] for some in _resample(good, alone, resamples, seed)]
+    return _ranged("auc", figures(good, scores)[0], draws)
+
+
+def _called(good: np.ndarray, called: np.ndarray) -> tuple[float, float, float]:
+    right = int((good & called).sum())
+    precision, recall = right / max(int(called.sum()), 1), right / max(int(good.sum()), 1)
+    return precision, recall, 2 * right / max(int(called.sum()) + int(good.sum()), 1)
+
+
+def _ranged(name: str, value: float, draws: Sequence[float]) -> dict[str, Any]:
+    """A value and the range of the middle 95 % of its draws; without draws, the value itself."""
+    low, high = np.percentile(draws, [2.5, 97.5]) if draws else (value, value)
+    return {name: round(float(value), 4), f"{name}_interval": [round(float(low), 4), round(float(high), 4)]}
 
 
 def with_ranges(values: Sequence[float], draws: Sequence[Sequence[float]]) -> dict[str, Any]:
     """FIGURES by name, each with the range of the middle 95 % of its draws; without draws, the value itself."""
     result: dict[str, Any] = {}
     for column, (name, value) in enumerate(zip(FIGURES, values, strict=True)):
-        low, high = np.percentile([draw[column] for draw in draws], [2.5, 97.5]) if draws else (value, value)
-        result[name] = round(float(value), 4)
-        result[f"{name}_interval"] = [round(float(low), 4), round(float(high), 4)]
+        result |= _ranged(name, value, [draw[column] for draw in draws])
     return result
 
 
