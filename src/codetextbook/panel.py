@@ -16,9 +16,15 @@ from codetextbook.store import Artifact
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+_FOR_TRACKERS = ("learning_rate", "gradient_norm", "bits_per_byte")
+"""Facts that would crowd a line; trackers and the report have them."""
+
+
 def _facts(facts: dict[str, Any]) -> str:
     return "  ".join(
-        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
+        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in facts.items()
+        if key not in _FOR_TRACKERS
     )
 
 
