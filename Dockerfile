@@ -7,7 +7,7 @@ WORKDIR /build
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/codetextbook \
-    && /opt/codetextbook/bin/pip install --no-cache-dir "uv==0.9.*" \
+    && /opt/codetextbook/bin/pip install --no-cache-dir "uv==0.13.9" \
     && VIRTUAL_ENV=/opt/codetextbook /opt/codetextbook/bin/uv pip install --no-cache --require-hashes --requirement requirements.lock \
     && VIRTUAL_ENV=/opt/codetextbook /opt/codetextbook/bin/uv pip install --no-cache --no-deps .
 

@@ -1,7 +1,7 @@
 """Taking a model out, for transformers, vLLM, llama.cpp or Ollama, and bringing one of phi's form in.
 
-`hf` writes a folder that `AutoModelForCausalLM` and `AutoTokenizer` load, with a model card that says what the model was made from; `data` what it
-was trained on, with a dataset card. Both cards come from the manifests of the workspace, no number of them written by hand.
+`hf` writes a folder that `AutoModelForCausalLM` and `AutoTokenizer` load, with a model card that says what the model was made from; `data`
+what it was trained on, with a dataset card. Both cards come from the manifests of the workspace, no number of them written by hand.
 """
 
 from __future__ import annotations

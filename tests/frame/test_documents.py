@@ -1,4 +1,4 @@
-"""Every code block of the README and the docs: commands are parsed by the command line itself, TOML by the recipe or the site, Python is run."""
+"""Every code block of the README and the docs: the command line parses commands, recipe or site the TOML, and Python is run."""
 
 from __future__ import annotations
 

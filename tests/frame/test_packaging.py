@@ -1,4 +1,4 @@
-"""The wheel, built and installed into an environment of its own: it has every file, and works without the repository. And the Dockerfile."""
+"""The wheel in an environment of its own: it has every file, and works without the repository. And the Dockerfile."""
 
 from __future__ import annotations
 

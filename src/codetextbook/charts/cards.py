@@ -31,11 +31,13 @@ HUB_DATASETS = {"humaneval": "openai/openai_humaneval", "mbpp": "google-research
 """Where the hub keeps benchmarks; others are named as they are."""
 LIMITS = (
     "It writes Python and nothing else; it was not taught to chat.",
-    "It is weak where its exercises were: libraries that they do not import, long prompts, counting and space (the paper names the same limits).",
+    "It is weak at what its exercises do not hold: libraries that they do not import, long prompts, counting, space (as the paper's models).",
     "What it writes is to be read and tested before it is run. It was not made safe against misuse.",
     "What a rule wrote is simple and alike: scores on the held-out families say how well it learnt them, not how well it programs.",
 )
-UNKNOWN_LICENCE = "Where a licence is unknown, none was found: whether such a text may be passed on is for you to find out before you publish."
+UNKNOWN_LICENCE = (
+    "Where a licence is unknown, none was found: find out whether such a text may be passed on before you publish it."
+)
 
 
 def front_matter(values: Mapping[str, Any]) -> list[str]:
@@ -64,7 +66,8 @@ def model_card(
         *front_matter(values),
         f"# {name}",
         "",
-        'A small code model of phi\'s architecture, made with codetextbook by the recipe of "Textbooks Are All You Need" (arXiv 2306.11644).',
+        'A small code model of phi\'s architecture, made with codetextbook by the recipe of "Textbooks Are All You Need" '
+        "(arXiv 2306.11644).",
         f"It completes Python. Every text it was trained on begins after `{begin}`: put that token before a prompt.",
         "",
         *_limits(),
@@ -104,8 +107,8 @@ def dataset_card(name: str, clean: Artifact, made_from: Mapping[str, Artifact]) 
         "Python code of educational value, textbook pages and exercises, made with codetextbook by the recipe of "
         '"Textbooks Are All You Need" (arXiv 2306.11644).',
         "",
-        "`documents` are files as they were found, chosen by a filter; `pages` and `exercises` were written for this set, by whom the table below says. "
-        "An exercise is a prompt, a solution and tests that the solution passes. Every row has an id, which names it in the rejections too.",
+        "`documents` are files as they were found, chosen by a filter; `pages` and `exercises` were written for this set, by whom the "
+        "table below says. An exercise is a prompt, a solution and tests that the solution passes.",
         "",
     ]
     return "\n".join([*lines, *sections([table for table in tables if table.rows]), *_costs(made_from), ""])

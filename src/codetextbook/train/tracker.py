@@ -1,9 +1,9 @@
 """Trackers: where a person follows the numbers of a running step from afar. TensorBoard, trackio and wandb behind one small edge.
 
-The site chooses, never the recipe: a tracker is told what the watcher is told, and no artifact depends on it. Each step that is made is one
-run of the tracker, named by the recipe and the step, with the step's settings and its artifact's id. Everything stays in the folder `tracked/`
-of the workspace: wandb is offline unless its own WANDB_MODE says otherwise, trackio is local unless its own variables name a server. What a
-tracker is told is numbers, names of settings and their values: never a text of the corpus.
+The site chooses, never the recipe: a tracker is told what the watcher is told, and no artifact depends on it. Each step that is made is
+one run of the tracker, named by the recipe and the step, with the step's settings and its artifact's id. Everything stays in the folder
+`tracked/` of the workspace: wandb is offline unless its own WANDB_MODE says otherwise, trackio is local unless its own variables name a
+server. What a tracker is told is numbers, names of settings and their values: never a text of the corpus.
 """
 
 from __future__ import annotations
