@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from codetextbook.charts import gather, summary, words
+from codetextbook.charts import summary, words
+from codetextbook.charts.gather import contamination
 from codetextbook.charts.tables import Table, sections
 from codetextbook.charts.words import duration, number
 from codetextbook.store import Artifact
@@ -31,7 +32,7 @@ HUB_DATASETS = {"humaneval": "openai/openai_humaneval", "mbpp": "google-research
 """Where the hub keeps benchmarks; others are named as they are."""
 LIMITS = (
     "It writes Python and nothing else; it was not taught to chat.",
-    "It is weak at what its exercises do not hold: libraries that they do not import, long prompts, counting, space (as the paper's models).",
+    "It is weak at what its exercises do not hold: libraries that they do not import, long prompts, counting, space (so are the paper's).",
     "What it writes is to be read and tested before it is run. It was not made safe against misuse.",
     "What a rule wrote is simple and alike: scores on the held-out families say how well it learnt them, not how well it programs.",
 )
@@ -175,7 +176,7 @@ def _data(clean: Artifact | None) -> list[Table]:
 
 
 def _contamination(clean: Artifact | None) -> list[Table]:
-    found = gather.contamination(clean, 0)
+    found = contamination(clean, 0)
     note = "Matches with benchmarks, some of them false alarms; only what the detectors look for is found."
     return [summary.contamination(found)._replace(note=note)] if found else []
 
