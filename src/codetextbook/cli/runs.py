@@ -14,6 +14,7 @@ import click
 from codetextbook.cli.frame import EXIT_FAULTS, change, main, make, open_run, recipe_options, work_option
 
 if TYPE_CHECKING:
+    from codetextbook.panel import Mode
     from codetextbook.run import Run
     from codetextbook.store import Artifact
 
@@ -43,9 +44,20 @@ KNOWN = {
 @main.command()
 @click.argument("recipe", default="laptop")
 @recipe_options
-def run(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+@click.option("--quiet", "mode", flag_value="quiet", help="Say nothing but errors.")
+@click.option("--json", "mode", flag_value="json", help="One line of JSON for each thing that happens.")
+def run(recipe: str, work: str, changes: tuple[str, ...], mode: Mode | None) -> None:
     """Make everything a RECIPE promises (a shipped name or a path), down to the report."""
-    artifact = make(open_run(recipe, work, changes), "report")
+    opened = open_run(recipe, work, changes)
+    artifact = make(opened, "report", mode or "")
+    if mode:
+        return
+    from rich.console import Console
+
+    from codetextbook.panel import overview
+
+    made = {name: one for name in opened.steps if (one := opened.artifact(name)) is not None}
+    Console(width=max(Console().width, 100)).print(overview(made))
     click.echo(f"report: {artifact.file('report.html')}")
     click.echo('try the model: codetextbook complete "def mean(numbers: list[float]) -> float:"')
 
