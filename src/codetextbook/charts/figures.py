@@ -72,8 +72,8 @@ def lines(
     names = [series for series in SERIES if any(row["series"] == series for row in rows)]
     places = [SERIES.index(series) for series in names]
     encoded: dict[str, Any] = {
-        "x": alt.X("x:Q", title=x),
-        "y": alt.Y("value:Q", title=y, scale=alt.Scale(zero=from_zero), axis=alt.Axis(format="~g")),
+        "x": alt.X("x:Q", title=x, axis=alt.Axis(tickCount=5)),
+        "y": alt.Y("value:Q", title=y, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=4)),
     }
     if names:
         colours = alt.Scale(domain=names, range=[_COLOURS[place] for place in places])

@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH, BOX_WIDTH, BOX_HEIGHT, ROW_HEIGHT = 560, 124, 26, 58
+BYPASS = 100
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -35,7 +36,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _depths(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Length of the longest way to each artifact; an artifact comes after what it was made from."""
+    """The row of each artifact: below all that it was made from."""
     found: dict[str, int] = {}
 
     def depth(key: str) -> int:
@@ -45,13 +46,19 @@ def _depths(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
     for key in parents:
         depth(key)
+    for key, above in parents.items():
+        users = [found[other] for other, needed in parents.items() if key in needed]
+        if not above and users:
+            found[key] = min(users) - 1  # what is made from nothing stands beside what it is first used with
     return found
 
 
 def _edge(above: tuple[float, float], below: tuple[float, float]) -> str:
     (x1, y1), (x2, y2) = (above[0], above[1] + BOX_HEIGHT / 2), (below[0], below[1] - BOX_HEIGHT / 2)
     middle = (y1 + y2) / 2
-    path = f"M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
+    around = BYPASS if y2 - y1 > ROW_HEIGHT else 0  # a line over more than one row goes round the boxes between
+    side = around if x2 >= x1 else -around
+    path = f"M{x1:.1f} {y1:.1f}C{x1 + side:.1f} {middle:.1f} {x2 + side:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
     return f'<path d="{path}" class="edge"/>'
 
 
