@@ -72,7 +72,7 @@ def lines(
     names = [series for series in SERIES if any(row["series"] == series for row in rows)]
     places = [SERIES.index(series) for series in names]
     encoded: dict[str, Any] = {
-        "x": alt.X("x:Q", title=x, axis=alt.Axis(tickCount=5)),
+        "x": alt.X("x:Q", title=x, axis=alt.Axis(tickCount=5, labelFlush=False)),
         "y": alt.Y("value:Q", title=y, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=4)),
     }
     if names:

@@ -1,7 +1,7 @@
 """Which artifact was made from which, as one SVG: a row for each depth, what it was made from above it.
 
-Every box leads to the artifact's settings on the page. Drawn by ourselves: a run has about fifteen steps, and a library for graphs would be
-the largest thing on the page.
+Every box leads to the artifact's settings on the page. A line that follows from others is left out. Drawn by ourselves: a run has about
+fifteen steps, and a library for graphs would be the largest thing on the page.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH, BOX_WIDTH, BOX_HEIGHT, ROW_HEIGHT = 560, 124, 26, 58
-BYPASS = 100
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -29,7 +28,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
         for place, key in enumerate(level)
     }
     height = ROW_HEIGHT * max(levels, default=0) + BOX_HEIGHT + 8
-    edges = [_edge(centres[one], centres[key]) for key, above in parents.items() for one in above]
+    edges = [_edge(centres[one], centres[key]) for key, above in _needed(parents).items() for one in above]
     boxes = [_box(by_id[key]["step"], *centres[key]) for key in centres]
     label = quoteattr("Which step was made from which; the text below has the same as a list")
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label={label}>{"".join(edges + boxes)}</svg>'
@@ -53,12 +52,24 @@ def _depths(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return found
 
 
+def _needed(parents: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Of each artifact's inputs those that are not also made into another of its inputs: the other lines follow from these."""
+    above: dict[str, set[str]] = {}
+
+    def ancestors(key: str) -> set[str]:
+        if key not in above:
+            above[key] = set(parents[key]).union(*map(ancestors, parents[key]))
+        return above[key]
+
+    return {
+        key: [one for one in own if not any(one in ancestors(other) for other in own)] for key, own in parents.items()
+    }
+
+
 def _edge(above: tuple[float, float], below: tuple[float, float]) -> str:
     (x1, y1), (x2, y2) = (above[0], above[1] + BOX_HEIGHT / 2), (below[0], below[1] - BOX_HEIGHT / 2)
     middle = (y1 + y2) / 2
-    around = BYPASS if y2 - y1 > ROW_HEIGHT else 0  # a line over more than one row goes round the boxes between
-    side = around if x2 >= x1 else -around
-    path = f"M{x1:.1f} {y1:.1f}C{x1 + side:.1f} {middle:.1f} {x2 + side:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
+    path = f"M{x1:.1f} {y1:.1f}C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
     return f'<path d="{path}" class="edge"/>'
 
 

@@ -263,7 +263,9 @@ def _conditions(light: Light, ask: Ask, search: Search | None) -> tuple[str, lis
         places = ", ".join(f"({part}, {row})" for part, row in search.hits) or "(-1, -1)"
         clauses.append(f"(file_index, file_row_number) IN ({places})")
     elif ask.words:
-        clauses.append("contains(words, lower(?))")  # they are kept in small letters: a quarter of the time of a pattern
+        clauses.append(
+            "contains(words, lower(?))"
+        )  # they are kept in small letters: a quarter of the time of a pattern
         values.append(ask.words)
     for name, value in ask.exact.items():
         clauses.append(f"coalesce({name}, '') = ?")
