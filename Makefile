@@ -1,10 +1,11 @@
 # Two commands: `make laptop` trains and examines a small model on this machine; `make test` runs every check and test.
+# `make docs` builds the site of the documents into build/docs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORK ?= work
 
-.PHONY: laptop test lint lock clean
+.PHONY: laptop test lint docs lock clean
 
 laptop: $(VENV)/ready
 	$(BIN)/codetextbook run laptop --work $(WORK)
@@ -13,10 +14,13 @@ test: $(VENV)/ready lint
 	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/ready
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples docs/.hooks
+	$(BIN)/ruff format --check src tests benchmarks examples docs/.hooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: $(VENV)/ready
+	$(BIN)/mkdocs build --strict
 
 # uv is installed inside the environment that it then fills from the lock, with every hash checked.
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codetextbook.benchmarks.problems import HELDOUT
-from codetextbook.benchmarks.scoring import compare
+from codetextbook.benchmarks.scoring import compare, compare_bits
 from codetextbook.errors import InputError
 from codetextbook.run import Nobody, Run, Watcher
 from codetextbook.stages.contract import Step
@@ -50,29 +50,40 @@ def compared(store: Store, first: str, second: str) -> dict[str, str]:
     Raises:
         InputError: no such artifact or model; no benchmark in common, or not by the same protocol.
     """
-    one, other = _Sat.find(store, first), _Sat.find(store, second)
-    if one.protocol != other.protocol:
-        raise InputError(
-            "the two did not sit by the same protocol, so their scores do not compare",
-            where=f"{first} and {second}",
-            hint="--rescore brings extraction and limits in line",
-        )
+    one, other = Sat.find(store, first), Sat.find(store, second)
     names = (
         (one.label, other.label) if one.label != other.label else (f"{one.label} (first)", f"{other.label} (second)")
     )
+    return {benchmark: pair["words"] for benchmark, pair in paired(one, other, names).items()}
+
+
+def paired(one: Sat, other: Sat, names: tuple[str, str]) -> dict[str, dict[str, Any]]:
+    """Two models on the problems that both sat, by benchmark: paired tests on what they solved, and on bits per byte where both are known.
+
+    Raises:
+        InputError: no benchmark in common, or not by the same protocol.
+    """
+    where = f"{one.artifact.id} and {other.artifact.id}"
+    if one.protocol != other.protocol:
+        raise InputError(
+            "the two did not sit by the same protocol, so their scores do not compare",
+            where=where,
+            hint="--rescore brings extraction and limits in line",
+        )
     told = {}
     for benchmark in one.problems:
         if one.problems[benchmark] == other.problems.get(benchmark):
-            rows = one.rows(benchmark), other.rows(benchmark)
+            rows = one.rows("completions", benchmark), other.rows("completions", benchmark)
             problems = sorted({row["task_id"] for row in rows[0]})
-            told[benchmark] = compare(problems, *rows, names=names)["words"]
+            bits = compare_bits(one.rows("references", benchmark), other.rows("references", benchmark))
+            told[benchmark] = compare(problems, *rows, names=names) | {"bits_per_byte": bits}
     if not told:
-        raise InputError("they sat no benchmark in common", where=f"{first} and {second}")
+        raise InputError("they sat no benchmark in common", where=where)
     return told
 
 
 @dataclass(frozen=True)
-class _Sat:
+class Sat:
     """One model in one artifact."""
 
     artifact: Artifact
@@ -81,7 +92,12 @@ class _Sat:
     problems: dict[str, Any]
 
     @classmethod
-    def find(cls, store: Store, key: str) -> _Sat:
+    def find(cls, store: Store, key: str) -> Sat:
+        """By the beginning of an artifact's id, and `:MODEL` where it has several.
+
+        Raises:
+            InputError: no such artifact or model.
+        """
         identity, _, model = key.partition(":")
         found = [one for one in store.artifacts() if one.id.startswith(identity) and one.stage in ("exam", "evaluate")]
         if len(found) != 1 or len(identity) < 8:
@@ -90,10 +106,21 @@ class _Sat:
                 where=str(store.root),
                 hint="8 digits or more",
             )
-        scores = found[0].json("scores")
+        return cls.of(found[0], model)
+
+    @classmethod
+    def of(cls, artifact: Artifact, model: str = "") -> Sat:
+        """A model of an artifact; the first if none is named.
+
+        Raises:
+            InputError: no such model.
+        """
+        scores = artifact.json("scores")
         models = list(scores["models"])
         if (model or models[0]) not in models:
-            raise InputError(f"no model {model!r} sat it", where=key, hint=f"one of {', '.join(models)}")
+            raise InputError(
+                f"no model {model!r} sat it", where=str(artifact.folder), hint=f"one of {', '.join(models)}"
+            )
         told = dict(scores["protocol"])
         problems = told.pop("problems")
         for beside in (
@@ -101,11 +128,11 @@ class _Sat:
             "dtype",
         ):  # what a model is computed in is the model's affair, who graded it the judge's
             told.pop(beside, None)
-        return cls(found[0], model or models[0], told, problems)
+        return cls(artifact, model or models[0], told, problems)
 
-    def rows(self, benchmark: str) -> list[dict[str, Any]]:
-        """Its completions."""
-        rows = self.artifact.table("completions").to_pylist()
+    def rows(self, table: str, benchmark: str) -> list[dict[str, Any]]:
+        """Its completions or references."""
+        rows = self.artifact.table(table).to_pylist()
         return [row for row in rows if row["model"] == self.label and row["benchmark"] == benchmark]
 
 

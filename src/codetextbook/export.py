@@ -1,12 +1,13 @@
 """Taking a model out, for transformers, vLLM, llama.cpp or Ollama, and bringing one of phi's form in.
 
-`hf` writes a folder that `AutoModelForCausalLM` and `AutoTokenizer` load, with a model card that says what the model was made from: the
-manifests of its workspace, no word of it written by hand.
+`hf` writes a folder that `AutoModelForCausalLM` and `AutoTokenizer` load, with a model card that says what the model was made from; `data`
+what it was trained on, with a dataset card. Both cards come from the manifests of the workspace, no number of them written by hand.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from codetextbook.nouns import END_OF_TEXT
 from codetextbook.store import MANIFEST, Artifact, Store, atomic
 
 Dtype = Literal["fp32", "fp16", "bf16"]
+TABLES = ("documents", "pages", "exercises")
+"""Of the texts after decontamination: what training reads."""
 CARD, GENERATION, TOKENIZER, SPECIAL = (
     "README.md",
     "generation_config.json",
@@ -104,6 +107,8 @@ def name_of(folder: Path) -> str:
 
 def card(folder: Path, config: PhiConfig, dtype: Dtype) -> str:
     """The model card, from the manifests of the workspace that made the model."""
+    from codetextbook.charts.cards import model_card
+
     sizes = {
         "parameters": f"{config.parameters:,}",
         "layers, width, MLP": f"{config.layers}, {config.hidden}, {config.mlp}",
@@ -112,61 +117,51 @@ def card(folder: Path, config: PhiConfig, dtype: Dtype) -> str:
         "vocabulary": f"{config.vocabulary:,} rows",
         "weights": dtype,
     }
-    lines = [
-        "---",
-        "library_name: transformers",
-        "pipeline_tag: text-generation",
-        "tags: [code, python, phi]",
-        "---",
-        "",
-        f"# {name_of(folder)}",
-        "",
-        'A small code model of phi\'s architecture, made with codetextbook by the recipe of "Textbooks Are All You Need".',
-        "It completes Python; it was not taught to chat, and what it writes is to be checked before it is run.",
-        f"Every text it was trained on begins after `{END_OF_TEXT}`: put that token before a prompt.",
-        "",
-        *_table("size", sizes),
-    ]
     artifact = made_by(folder)
     if artifact is None:
-        return "\n".join(
-            [
-                *lines,
-                "",
-                "It was not made in a workspace of codetextbook: what it was trained on is not known here.",
-                "",
-            ]
-        )
+        return model_card(name_of(folder), sizes, {}, None, END_OF_TEXT)
     store = Store(artifact.folder.parent.parent)
-    return "\n".join([*lines, "", *_scores(store, artifact), *_origin(store, artifact), ""])
+    return model_card(name_of(folder), sizes, descent(store, artifact), exam_of(store, artifact), END_OF_TEXT)
 
 
-def _scores(store: Store, model: Artifact) -> list[str]:
-    """What the exams of this very model gave."""
-    for exam in store.artifacts():
-        if exam.stage == "evaluate" and exam.manifest["inputs"].get("best") == model.id:
-            facts = {key.replace("_", " "): _shown(value) for key, value in exam.manifest["facts"].items()}
-            return ["## Scores", "", *_table(f"evaluate {exam.id}", facts), ""]
-    return ["## Scores", "", "None: this model has not sat the exams.", ""]
+def exam_of(store: Store, model: Artifact) -> Artifact | None:
+    """The exams of this very model."""
+    exams = [one for one in store.artifacts() if one.stage == "evaluate"]
+    return next((one for one in reversed(exams) if one.manifest["inputs"].get("best") == model.id), None)
 
 
-def _origin(store: Store, model: Artifact) -> list[str]:
-    """What it was made from, each artifact once, the model first."""
-    from codetextbook.panel import summary
+def descent(store: Store, made: Artifact) -> dict[str, Artifact]:
+    """What an artifact was made from, each once and itself first, by stage; where a stage comes twice, its second by stage and id."""
     from codetextbook.run import lineage
 
-    seen: dict[str, str] = {}
-    for _, artifact in lineage(store, model.id):
-        seen.setdefault(f"{artifact.stage} {artifact.id}", summary(artifact))
-    return ["## Made from", "", *_table("artifact", seen)]
+    found: dict[str, Artifact] = {}
+    for _, artifact in lineage(store, made.id):
+        taken = found.setdefault(artifact.stage, artifact)
+        if taken.id != artifact.id:
+            found[f"{artifact.stage} {artifact.id}"] = artifact
+    return found
 
 
-def _table(title: str, rows: dict[str, str]) -> list[str]:
-    return [f"| {title} | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+def data(work: Path, destination: Path) -> None:
+    """Write what the newest run of a workspace is trained on as a folder for the hub: its tables as Parquet, and a dataset card.
 
+    Raises:
+        InputError: there is no such artifact yet; the destination is in use.
+    """
+    from codetextbook.charts.cards import dataset_card
 
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    store = Store(work / "store")
+    found = [one for one in store.artifacts() if one.stage == "decontaminate"]
+    if not found:
+        raise InputError("there is nothing to export yet", where=str(store.root), hint="codetextbook run laptop")
+    _refuse_used(destination)
+    clean = found[-1]
+    for table in TABLES:
+        for part in clean.parts(table):
+            with atomic(destination / part.name) as path:
+                shutil.copyfile(part, path)
+    with atomic(destination / CARD) as path:
+        path.write_text(dataset_card(f"codetextbook-{clean.id}", clean, descent(store, clean)), encoding="utf-8")
 
 
 def destination_for(folder: Path, form: str) -> Path:

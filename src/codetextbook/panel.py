@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from codetextbook.stages.contract import Step
 from codetextbook.store import Artifact
 
 _SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_BETWEEN_EVENTS = 1.0
+
+
+_FOR_TRACKERS = ("learning_rate", "gradient_norm", "bits_per_byte")
+"""Facts that would crowd a line; trackers and the report have them."""
 
 
 def _facts(facts: dict[str, Any]) -> str:
     return "  ".join(
-        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
+        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in facts.items()
+        if key not in _FOR_TRACKERS
     )
 
 
@@ -122,6 +132,52 @@ class Panel(Lines):
         super().finished(step, artifact, made)
 
 
-def watch(console: Console) -> Lines:
-    """The panel on a terminal, plain lines elsewhere."""
+class Quiet(Lines):
+    """Says nothing; errors still do."""
+
+    def _say(self, line: str) -> None: ...
+
+
+class JsonLines(Lines):
+    """One line of JSON for each thing that happens: for programs that follow a run."""
+
+    def _tell(self, event: str, step: Step, **facts: Any) -> None:
+        self._say(json.dumps({"event": event, "step": step.name, "id": step.id} | facts))
+
+    def started(self, step: Step) -> None:
+        self._tell("started", step)
+
+    def waiting(self, step: Step) -> None:
+        self._tell("waiting", step)
+
+    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+        if done == total or time.monotonic() - self._last >= _SECONDS_BETWEEN_EVENTS:
+            self._last = time.monotonic()
+            self._tell("progress", step, done=done, total=total, unit=unit, facts=facts)
+
+    def finished(self, step: Step, artifact: Artifact, made: bool) -> None:
+        told = {name: artifact.manifest[name] for name in ("flow", "seconds", "digest")}
+        self._tell("finished", step, made=made, folder=str(artifact.folder), **told)
+
+
+Mode = Literal["", "quiet", "json"]
+
+
+def watch(console: Console, mode: Mode = "") -> Lines:
+    """The panel on a terminal, plain lines elsewhere; nothing, or JSON, where that was asked for."""
+    if mode:
+        return Quiet(console) if mode == "quiet" else JsonLines(console)
     return Panel(console) if console.is_terminal else Lines(console)
+
+
+def overview(artifacts: Mapping[str, Artifact]) -> Table:
+    """What a run has made, as a table: artifacts by step."""
+    table = Table("step", "artifact", "in", "kept", "unit", "dollars", "time", box=None)
+    for step, artifact in artifacts.items():
+        flow, dollars = artifact.manifest["flow"], artifact.manifest["facts"].get("dollars")
+        rows = [f"{flow[name]:,}" for name in ("rows_in", "rows_kept")]
+        paid = f"{dollars:,.2f}" if dollars else ""
+        table.add_row(step, artifact.id, *rows, flow["unit"], paid, clock(artifact.manifest["seconds"]))
+    for column in (2, 3, 5, 6):
+        table.columns[column].justify = "right"
+    return table

@@ -21,6 +21,7 @@ from codetextbook.recipe import Recipe
 from codetextbook.site import Site
 from codetextbook.stages.contract import Step, make
 from codetextbook.store import Artifact, Store
+from codetextbook.train.tracker import Told, numbers, tracking
 
 
 class Watcher(Protocol):
@@ -133,18 +134,23 @@ class Run:
             CodetextbookError: the stage cannot go on.
         """
         watcher.started(step)
-
-        def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
-            watcher.progress(step, done, total, unit, facts)
-
-        return make(
-            step,
-            inputs,
-            store=self.store,
-            site=self.site,
-            progress=progress,
-            waiting=lambda: watcher.waiting(step),
+        told = Told(
+            self.site.tracker_project, f"{self.recipe.name}/{step.name}", step.id, step.config.model_dump(mode="json")
         )
+        with tracking(self.site.tracker, told, self.work / "tracked") as tracker:
+
+            def progress(done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
+                tracker.log(done, {"done": done / max(total, 1)} | numbers(facts))
+                watcher.progress(step, done, total, unit, facts)
+
+            return make(
+                step,
+                inputs,
+                store=self.store,
+                site=self.site,
+                progress=progress,
+                waiting=lambda: watcher.waiting(step),
+            )
 
     def _log(self, step: Step, artifact: Artifact) -> None:
         entry = {

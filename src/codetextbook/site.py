@@ -109,6 +109,10 @@ class Site(Config):
     sandbox: Literal["require", "wasi", "unsafe"] = "require"
     """`wasi` runs model-written code in a WebAssembly runtime (tier D, extra `wasi`), for systems without Linux's layers; `unsafe` lets it
     run without confinement where none can be had. Recorded in every result."""
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
+    """Who keeps the numbers of running steps beside `metrics.jsonl`, in the workspace's folder `tracked/` (extra `trackers`)."""
+    tracker_project: str = Field(default="codetextbook", min_length=1, max_length=100)
+    """The project under which trackio and wandb file them."""
     teacher: TeacherSite = TeacherSite()
     """The endpoint that `annotate`, `textbook` and `exercises` may ask."""
 

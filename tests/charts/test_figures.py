@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from codetextbook.charts import figures
+from codetextbook.charts import figures, graph
 from codetextbook.charts.words import duration, listed, number, percent, short, writer_label
 
 SCORE = {"kind": "best", "value": 2.0, "low": 1.0, "high": 4.0}
@@ -28,17 +28,54 @@ def test_hostile_labels_stay_labels() -> None:
 
 
 def test_one_page_holds_two_curves_without_a_clash_of_ids() -> None:
-    rows = [{"step": step, "loss": 5.0 - step / 10, "series": "training"} for step in range(3)]
+    rows = [{"x": step, "value": 5.0 - step / 10, "series": "training"} for step in range(3)]
     first, second = (
-        {node.attrib["id"] for node in ET.fromstring(figures.losses(rows, name)).iter() if "id" in node.attrib}
+        {
+            node.attrib["id"]
+            for node in ET.fromstring(figures.lines(rows, name, "step", "loss")).iter()
+            if "id" in node.attrib
+        }
         for name in ("pretrain", "finetune")
     )
     assert not first & second
 
 
 def test_figures_repeat_to_the_byte() -> None:
-    rows = [{"stage": "dedup", "part": part, "share": share} for part, share in (("kept", 70), ("rejected", 30))]
-    assert figures.flow(rows) == figures.flow(rows)
+    rows = [
+        {"label": f"dedup: {kind}", "kind": kind, "value": share, "told": str(share)}
+        for kind, share in (("kept", 70), ("rejected", 30))
+    ]
+    drawn = [figures.bars(rows, "flow", "%", ("kept", "rejected")) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert any((node.text or "") == "70" for node in ET.fromstring(drawn[0]).iter())
+
+
+def test_series_are_told_apart_without_colour() -> None:
+    rows = [{"x": x, "value": x, "series": series} for series in ("precision", "recall") for x in range(2)]
+    svg = ET.fromstring(figures.lines(rows, "thresholds", "threshold", "share", at=0.5))
+    dashes = {
+        node.attrib.get("stroke-dasharray", "none")
+        for node in svg.iter()
+        if "line mark" in node.attrib.get("aria-label", "")
+    }
+    lines = {
+        node.attrib.get("stroke-dasharray")
+        for node in svg.iter()
+        if node.attrib.get("aria-roledescription") == "line mark"
+    }
+    assert len(lines | dashes) >= 2
+
+
+def test_a_graph_puts_what_was_made_below_what_it_was_made_from() -> None:
+    rows = [
+        {"step": "report</a>", "id": "c", "inputs": {"x": "a", "y": "b"}},
+        {"step": "read", "id": "a", "inputs": {}},
+        {"step": "dedup", "id": "b", "inputs": {"corpus": "a", "gone": "z"}},
+    ]
+    svg = ET.fromstring(graph.draw(rows))
+    heights = {node[1].text: float(node[1].attrib["y"]) for node in svg if node.tag == "a"}
+    assert heights["read"] < heights["dedup"] < heights["report</a>"]
+    assert sum(node.tag == "path" for node in svg) == 2  # that the report was made from `read` follows from `dedup`
 
 
 def test_numbers_as_people_read_them() -> None:

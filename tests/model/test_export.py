@@ -178,10 +178,11 @@ def test_the_card_tells_what_the_manifests_say(tiny_run: Run, tmp_path: Path) ->
     export.hf(chosen.file("model"), tmp_path / "out", "fp32")
     told = (tmp_path / "out" / "README.md").read_text()
     for line in (
-        f"select {chosen.id}",
-        f"evaluate {exam.id}",
-        f"pretrain {tiny_run.make('pretrain').id}",
-        "humaneval pass at 1",
+        f"| select | {chosen.id} |",
+        f"| evaluate | {exam.id} |",
+        f"| pretrain | {tiny_run.make('pretrain').id} |",
+        "| HumanEval | best |",
+        "Teachers were paid 0.00 dollars",
     ):
         assert line in told
     assert f"{tiny_run.recipe.pretrain.model.parameters:,}" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 from codetextbook.benchmarks.passk import mcnemar
+from codetextbook.charts.written import distinct_share, imports, modules
 from codetextbook.nouns import COMPLETION, EXERCISE, PAGE
+from codetextbook.side_by_side import markdown
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.decontaminate import MATCH
@@ -119,10 +122,25 @@ def run_of(store: Store) -> list[Artifact]:
         "false_alarm": False,
         "kind": "exercise",
     }
-    losses = [{"step": i, "loss": 9 - i / 100} for i in range(500)] + [{"step": 499, "validation_loss": 5.0}]
+    losses: list[dict[str, Any]] = [
+        {
+            "step": i,
+            "loss": 9 - i / 100,
+            "learning_rate": 1e-3,
+            "gradient_norm": 2.0,
+            "tokens": 100 * i,
+            "seconds_since_start": i / 10,
+        }
+        for i in range(500)
+    ]
+    losses += [{"step": 499, "validation_loss": 5.0}]
     quality = {
         "threshold": 0.5,
         "in_words": ["That the filter beats length alone is not shown: because."],
+        "kept_curve": [
+            {"threshold": k / 4, "documents": 100 - 25 * k, "characters": 9, "share": 1 - k / 4} for k in range(5)
+        ],
+        "precision_recall": [{"threshold": k / 4, "precision": 0.5 + k / 8, "recall": 1 - k / 4} for k in range(5)],
         "agreement": {"forest": agreement(0.81), "length_alone": agreement(0.6), "syntax_tree_rule": agreement(0.9)},
     }
     extra: dict[str, dict[str, Any]] = {
@@ -214,7 +232,7 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
         "12.5 s",
     ):
         assert expected in text, expected
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 10
     identifiers = re.findall(r'\bid="([^"]+)"', html)
     assert len(identifiers) == len(set(identifiers))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(identifiers)
@@ -222,11 +240,77 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
 
 def test_the_facts_are_small_and_do_not_hold_times(made: Artifact) -> None:
     facts = made.json("report")
-    assert len(facts["training"]["pretrain"]) <= 201
+    by_series = Counter(row["series"] for row in facts["training"]["pretrain"])
+    assert (
+        set(by_series) == {"training", "validation", "learning rate", "gradient norm"}
+        and max(by_series.values()) <= 200
+    )
     assert {row["verdict"] for row in facts["samples"]} == {"passed", "failed"}
-    assert len(facts["samples"]) == 24
+    assert len(facts["samples"]) == 48
     assert "12.5" not in json.dumps(facts["flow"]) and "seconds" not in json.dumps(facts)
     assert "report.html" in made.manifest["volatile"]
+
+
+def test_every_problem_has_a_cell_and_a_row(made: Artifact) -> None:
+    (grid,) = made.json("report")["grid"]
+    assert [(row["model"], row["letters"]) for row in grid["models"]] == [
+        (name, "-" * 40 + "+") for name in ("best", "base")
+    ]
+    html = made.file("report.html").read_text(encoding="utf-8")
+    cells = re.findall(r'<div class="grid" role="img"[^>]*>(.*?)</div>', html)
+    assert [len(re.findall("<i ", row)) for row in cells] == [41, 41]
+    assert "<td>HumanEval/40</td><td><code>f</code></td><td>passed</td><td>passed</td>" in html
+
+
+def test_the_page_tells_what_another_threshold_would_do_and_what_the_paper_got(made: Artifact) -> None:
+    text = " ".join(Page(made.file("report.html").read_text(encoding="utf-8")).text.split())
+    for expected in ("0.25 75 75.0 %", "0.500 75.0 % 50.0 %", "Beside it, the paper: phi-1"):
+        assert expected in text, expected
+
+
+def test_choices_of_samples_are_those_that_are_there(made: Artifact) -> None:
+    html = made.file("report.html").read_text(encoding="utf-8")
+    assert re.findall(r'class="(verdict-\d|model-\d)"', html) == ["verdict-0", "verdict-1", "model-0", "model-1"]
+    assert '#samples:has(.verdict-1:checked) details:not([data-verdict="1"])' in html
+    assert len(re.findall(r'<details data-verdict="\d" data-model="\d" data-benchmark="0"', html)) == 48
+
+
+def test_imports_are_counted_by_program_as_in_the_papers_figure() -> None:
+    assert modules(
+        "import os.path, numpy as np\nfrom collections.abc import Sequence\ndef f():\n    import math\n"
+    ) == {
+        "os",
+        "numpy",
+        "collections",
+        "math",
+    }
+    assert modules("x = 'important'\nfrom_here = 1\n# from a to import b\n") == set()
+    programs = ["import math\n"] * 12 + ["import turtle\n"] * 3 + ["import torch\n"] * 10
+    found = imports(pa.table({"prompt": programs, "solution": [""] * len(programs)}))
+    assert [(row["module"], row["exercises"], row["standard"]) for row in found["rows"]] == [
+        ("math", 12, True),
+        ("torch", 10, False),
+    ]
+    assert found["rare"] == 1
+
+
+def test_repetition_lowers_the_share_of_distinct_runs() -> None:
+    assert distinct_share(["one two three four five"]) == 1.0
+    assert distinct_share(["one two three four"] * 4) == 0.25
+    assert distinct_share(["too short"]) is None
+
+
+def test_the_report_as_markdown_has_the_same_numbers_and_no_markup_from_outside(made: Artifact) -> None:
+    text = markdown(made)
+    for expected in (
+        "| HumanEval | best | 1.2 % | 0.3 % to 4.3 % |",
+        "| curate | 1,500 | 1,000 | documents | below threshold 500 |",
+        "| length alone | 0.600 |",
+        "not comparable",
+        f"| pretrain | {9:016x} |",
+    ):
+        assert expected in text, expected
+    assert "<script>" not in text
 
 
 def test_the_same_run_gives_the_same_digest(tmp_path: Path, made: Artifact) -> None:

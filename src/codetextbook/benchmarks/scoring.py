@@ -10,8 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from codetextbook.benchmarks.extract import extract
 from codetextbook.benchmarks.passk import Paired, bootstrap, mcnemar, minimal_detectable_difference, pass_at_k, wilson
+from codetextbook.benchmarks.seeds import Scores, mean_interval
 from codetextbook.nouns import Problem, Verdict
 
 
@@ -105,6 +108,30 @@ def compare(
         "bootstrap_high": resampled.high,
         "detectable_difference": detectable,
         "words": in_words(paired, detectable, names),
+    }
+
+
+def compare_bits(
+    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]], *, seed: int = 0
+) -> dict[str, float] | None:
+    """Bits per byte of two models on the same reference solutions: the difference, first minus second, and its 95 % interval by a bootstrap
+    over problems. None where a model does not tell. Rows of REFERENCE."""
+    by_task = [{row["task_id"]: row for row in rows} for rows in (first, second)]
+    tasks = sorted(by_task[0])
+    if not tasks or by_task[0].keys() != by_task[1].keys():
+        return None
+    if any(rows[task]["bits"] is None for rows in by_task for task in tasks):
+        return None
+    bits = [np.array([[rows[task]["bits"] for task in tasks]], dtype=np.float64) for rows in by_task]
+    num_bytes = np.array([by_task[0][task]["num_bytes"] for task in tasks], dtype=np.float64)
+    interval = mean_interval(Scores(bits[0] - bits[1], num_bytes), seed=seed)
+    means = [float(one.sum() / num_bytes.sum()) for one in bits]
+    return {
+        "first": means[0],
+        "second": means[1],
+        "difference": means[0] - means[1],
+        "low": interval.low,
+        "high": interval.high,
     }
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from typing import Any
 
 from codetextbook.charts import figures
+from codetextbook.charts import tables as shown
+from codetextbook.charts.tables import Figure, Table
 from codetextbook.charts.words import number, percent, short
 
 SETS = {
@@ -43,15 +42,6 @@ PAPER_SENTENCE = (
     "The paper's numbers are pass@1 of models with 350M parameters after 76B tokens, one training each. They are not comparable with ours; "
     "only their order is."
 )
-
-
-class Table(NamedTuple):
-    """A heading, a sentence on how to read it, and cells."""
-
-    title: str
-    note: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def tables(facts: Mapping[str, Any]) -> list[Table]:
@@ -203,37 +193,32 @@ def spikes_tables(facts: Mapping[str, Any]) -> list[Table]:
 
 def markdown(facts: Mapping[str, Any]) -> str:
     """The ablation for a terminal, a pull request or a document."""
-    return _markdown("Did better data make a better model?", sentences(facts), tables(facts))
+    return shown.markdown("Did better data make a better model?", sentences(facts), tables(facts))
 
 
 def spikes_markdown(facts: Mapping[str, Any]) -> str:
     """The spikes for a terminal, a pull request or a document."""
     words = [row["words"] for row in facts["questions"]]
-    return _markdown("Does finetuning bring out what exercises do not hold?", words, spikes_tables(facts))
-
-
-def _markdown(title: str, words: Sequence[str], shown: Sequence[Table]) -> str:
-    lines = [f"# {title}", "", *(f"- {sentence}" for sentence in words), ""]
-    for table in shown:
-        lines += [f"## {table.title}", "", table.note, "", _line(table.head), _line(["---"] * len(table.head))]
-        lines += [*(_line(row) for row in table.rows), ""]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return shown.markdown("Does finetuning bring out what exercises do not hold?", words, spikes_tables(facts))
 
 
 def page(facts: Mapping[str, Any]) -> str:
     """The ablation as one offline page."""
-    environment = Environment(
-        loader=PackageLoader("codetextbook.charts"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    caption = (
+        "mean over seeds, with 95 % intervals over seeds and texts; lower is better. What the arms are trained on, and the figures, are in "
+        "the tables below."
     )
-    return environment.get_template("ablation.html.j2").render(
-        title="Did better data make a better model?",
-        sentences=sentences(facts),
-        figures=[Markup(svg) for svg in draw(facts)],
-        tables=tables(facts),
+    drawn = draw(facts)
+    return shown.page(
+        "Did better data make a better model?",
+        "An experiment of codetextbook after Fig 2.1 of “Textbooks Are All You Need” (arXiv 2306.11644): the same model, the same steps, "
+        "other data.",
+        sentences(facts),
+        [
+            Figure(svg, f"{kind}: {caption}")
+            for kind, svg in zip(("Bases", "Finetuned on the same exercises"), drawn, strict=True)
+        ],
+        tables(facts),
     )
 
 

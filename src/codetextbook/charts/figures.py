@@ -15,9 +15,10 @@ import altair as alt
 import vl_convert
 
 WIDTH_PIXELS = 400
+ROOM_PER_CHARACTER = 1.5
 BLUE, ORANGE, GREY = "#3b82c4", "#d9822b", "#8a8f98"
 
-_INK = "#010203"
+INK = "#010203"
 """A colour that stands for the page's ink until the SVG is written."""
 
 
@@ -28,7 +29,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], threshold: float | 
             "from": low,
             "to": high,
             "count": count,
-            "side": "kept" if threshold is None or low >= threshold else "not kept",
+            "side": "kept" if threshold is None or (low + high) / 2 >= threshold else "not kept",
         }
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
@@ -48,28 +49,45 @@ def histogram(edges: Sequence[float], counts: Sequence[int], threshold: float | 
     )
     if threshold is None:
         return _svg(bars, "histogram")
-    rule = alt.Chart(alt.Data(values=[{"at": threshold}])).mark_rule(color=_INK, strokeDash=[5, 3], size=2)
+    rule = alt.Chart(alt.Data(values=[{"at": threshold}])).mark_rule(color=INK, strokeDash=[5, 3], size=2)
     return _svg(bars + rule.encode(x="at:Q"), "histogram")
 
 
-def losses(rows: Sequence[dict[str, Any]], name: str) -> str:
-    """Loss against step; `rows` hold `step`, `loss` and `series` (training or validation)."""
-    line = alt.Chart(alt.Data(values=list(rows))).mark_line(point=len(rows) < 40)
-    return _svg(
-        line.encode(
-            x=alt.X("step:Q", title="optimizer step"),
-            y=alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "series:N",
-                scale=alt.Scale(domain=["training", "validation"], range=[BLUE, ORANGE]),
-                legend=alt.Legend(orient="top", title=None),
-            ),
-            strokeDash=alt.StrokeDash(
-                "series:N", scale=alt.Scale(domain=["training", "validation"], range=[[1, 0], [5, 3]]), legend=None
-            ),
-        ),
-        name,
-    )
+SERIES = ("training", "validation", "precision", "recall", "characters kept", "documents kept")
+_COLOURS = (BLUE, ORANGE, BLUE, ORANGE, GREY, INK)
+_DASHES = ([1, 0], [5, 3], [1, 0], [5, 3], [2, 2], [8, 3])
+
+
+def lines(
+    rows: Sequence[dict[str, Any]],
+    name: str,
+    x: str,
+    y: str,
+    *,
+    at: float | None = None,
+    from_zero: bool = False,
+    height: int = 220,
+) -> str:
+    """Lines: `rows` hold `x`, `value` and `series`, which are told apart by colour and dashes; `at` is marked on the x axis."""
+    names = [series for series in SERIES if any(row["series"] == series for row in rows)]
+    places = [SERIES.index(series) for series in names]
+    encoded: dict[str, Any] = {
+        "x": alt.X("x:Q", title=x, axis=alt.Axis(tickCount=5, labelFlush=False)),
+        "y": alt.Y("value:Q", title=y, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=4)),
+    }
+    if names:
+        colours = alt.Scale(domain=names, range=[_COLOURS[place] for place in places])
+        dashes = alt.Scale(domain=names, range=[_DASHES[place] for place in places])
+        legend = alt.Legend(orient="top", title=None, columns=2, symbolType="stroke", symbolSize=400, labelLimit=200)
+        encoded |= {
+            "color": alt.Color("series:N", scale=colours, legend=legend),
+            "strokeDash": alt.StrokeDash("series:N", scale=dashes, legend=legend),
+        }
+    chart: Any = alt.Chart(alt.Data(values=list(rows))).mark_line(point=len(rows) < 40, color=BLUE).encode(**encoded)
+    if at is not None:
+        rule = alt.Chart(alt.Data(values=[{"at": at}])).mark_rule(color=INK, strokeDash=[5, 3], size=2)
+        chart += rule.encode(x="at:Q")
+    return _svg(chart, name, height=height)
 
 
 def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str, *, from_zero: bool = True) -> str:
@@ -82,34 +100,39 @@ def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str, *, from_zero
         x=alt.X("value:Q", title=axis, scale=scale),
         color=alt.Color("kind:N", legend=None, sort=None, scale=alt.Scale(range=[BLUE, ORANGE, GREY])),
     )
-    whiskers = base.mark_rule(color=_INK).encode(x="low:Q", x2="high:Q")
-    return _svg(whiskers + points, name, height=None)
+    whiskers = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
+    return _svg(whiskers + points, name, height=None, labels=[row["label"] for row in rows])
 
 
-def flow(rows: Sequence[dict[str, Any]]) -> str:
-    """Share of rows kept and rejected at each stage: `rows` hold `stage`, `part`, `share`."""
-    bars = alt.Chart(alt.Data(values=list(rows)), height=24 * len({row["stage"] for row in rows})).mark_bar()
-    return _svg(
-        bars.encode(
-            y=alt.Y("stage:N", title=None, sort=None),
-            x=alt.X("share:Q", title="rows, %", scale=alt.Scale(domain=[0, 100])),
-            color=alt.Color(
-                "part:N",
-                scale=alt.Scale(domain=["kept", "rejected"], range=[BLUE, ORANGE]),
-                legend=alt.Legend(orient="top", title=None),
-            ),
-            order=alt.Order("part:N"),
-        ),
-        "flow",
-        height=None,
+def bars(
+    rows: Sequence[dict[str, Any]], name: str, axis: str, kinds: Sequence[str], *, logarithmic: bool = False
+) -> str:
+    """A bar on each line, with its number: `rows` hold `label`, `value`, `told` and `kind`, which chooses the colour."""
+    base = alt.Chart(alt.Data(values=list(rows)), height=21 * len(rows)).encode(
+        y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260, ticks=False))
     )
+    scale = alt.Scale(type="log", domainMin=1) if logarithmic else alt.Scale(domainMin=0)
+    drawn = base.mark_bar(size=13).encode(
+        x=alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(format="~s", tickCount=4)),
+        color=alt.Color(
+            "kind:N",
+            scale=alt.Scale(domain=list(kinds), range=[BLUE, ORANGE, GREY][: len(kinds)]),
+            legend=alt.Legend(orient="top", title=None, columnPadding=24) if len(kinds) > 1 else None,
+        ),
+        **({"x2": alt.datum(1)} if logarithmic else {}),
+    )
+    told = base.mark_text(align="left", dx=4, fontSize=12, color=INK).encode(x="value:Q", text="told:N")
+    return _svg(drawn + told, name, height=None, labels=[row["label"] for row in rows])
 
 
-def _svg(chart: Any, name: str, height: int | None = 220) -> str:
-    sized = {"width": WIDTH_PIXELS} | ({} if height is None else {"height": height})
+def _svg(chart: Any, name: str, height: int | None = 220, labels: Sequence[str] = ()) -> str:
+    """`labels` stand left of the axis: a browser's font may be wider than the one they were measured in, so they get more room."""
+    room = ROOM_PER_CHARACTER * max(map(len, labels), default=0)
+    sized = {"width": WIDTH_PIXELS, "padding": {"left": 5 + room, "right": 8, "top": 5, "bottom": 5}}
+    sized |= {} if height is None else {"height": height}
     ink = {
-        "labelColor": _INK,
-        "titleColor": _INK,
+        "labelColor": INK,
+        "titleColor": INK,
         "labelFontSize": 13,
         "titleFontSize": 13,
         "titleFontWeight": "normal",
@@ -118,7 +141,7 @@ def _svg(chart: Any, name: str, height: int | None = 220) -> str:
         chart.properties(**sized)
         .configure(background="transparent")
         .configure_axis(**ink, domainColor=GREY, tickColor=GREY, gridColor=GREY, gridOpacity=0.25)
-        .configure_legend(labelColor=_INK, titleColor=_INK, labelFontSize=13)
+        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=13)
         .configure_view(stroke=None)
         .to_dict()
     )
@@ -127,7 +150,7 @@ def _svg(chart: Any, name: str, height: int | None = 220) -> str:
 
 def _embed(svg: str, name: str) -> str:
     """Make a stand-alone SVG fit into a page: ids of its own, the page's ink, no fixed size."""
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     head, rest = svg.split(">", 1)

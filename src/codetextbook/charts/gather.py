@@ -7,20 +7,20 @@ older artifact still gives a report. Times are left out (they are not facts of t
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from codetextbook.nouns import Verdict
+from codetextbook.charts import answers, written
 from codetextbook.store import Artifact
 
 BINS = 20
 POINTS_PER_CURVE = 200
+SPEED_POINTS = 50
 
 PAPER_SCORES = (
     {"model": "phi-1 (1.3B)", "humaneval": 50.6, "mbpp": 55.5},
@@ -42,18 +42,20 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
     """The facts of a run. `artifacts` by step name (`read`, `dedup`, ... `evaluate`); some may be missing."""
     get = artifacts.get
     scores = _json(get("evaluate"), "scores")
+    answered = answers.completions(get("evaluate")) or []
     return {
         "flow": [flow_row(step, artifact) for step, artifact in artifacts.items()],
         "quality": quality(get("curate"), get("annotate")),
-        "pages": pages(get("decontaminate") or get("textbook")),
-        "exercises": exercises(get("decontaminate") or get("exercises")),
+        "pages": written.pages(get("decontaminate") or get("textbook")),
+        "exercises": written.exercises(get("decontaminate") or get("exercises")),
         "contamination": contamination(get("decontaminate"), max_matches),
         "model": model(get("pretrain"), get("finetune")),
         "training": {step: curve(artifact) for step in ("pretrain", "finetune") if (artifact := get(step)) is not None},
         "selection": facts(get("select")),
         "scores": scores,
         "paper": {"rows": list(PAPER_SCORES), "sentence": NOT_COMPARABLE},
-        "samples": samples(get("evaluate"), max_samples),
+        "grid": answers.grid(answered),
+        "samples": answers.samples(answered, max_samples),
         "lineage": [lineage_row(step, artifact) for step, artifact in artifacts.items()],
     }
 
@@ -93,6 +95,8 @@ def quality(artifact: Artifact | None, grades: Artifact | None = None) -> dict[s
     found: dict[str, Any] = {
         "threshold": _first_number(recorded, "threshold"),
         "agreement": agreement_rows(recorded.get("agreement") or {}),
+        "kept_curve": recorded.get("kept_curve") or [],
+        "precision_recall": recorded.get("precision_recall") or [],
         "recorded": recorded,
         "judge": (_json(grades, "agreement") or {}).get("compared"),
     }
@@ -145,29 +149,6 @@ def model(base: Artifact | None, tuned: Artifact | None) -> dict[str, Any] | Non
     return {"parameters": steps[0].get("parameters"), "tokens": sum(tokens) if tokens else None, "shape": shape}
 
 
-def pages(artifact: Artifact | None) -> dict[str, Any] | None:
-    """Textbook pages by writer."""
-    table = _table(artifact, "pages")
-    if table is None:
-        return None
-    return {"count": table.num_rows, "writers": _counts(table, "writer"), "topics": len(_counts(table, "topic"))}
-
-
-def exercises(artifact: Artifact | None) -> dict[str, Any] | None:
-    """Exercises by writer, split and family."""
-    table = _table(artifact, "exercises")
-    if table is None:
-        return None
-    verified = int(pc.sum(pc.cast(table["verified"], pa.int64())).as_py() or 0)
-    return {
-        "count": table.num_rows,
-        "verified": verified,
-        "writers": _counts(table, "writer"),
-        "splits": _counts(table, "split"),
-        "families": len(_counts(table, "family")),
-    }
-
-
 def contamination(artifact: Artifact | None, cap: int) -> dict[str, Any] | None:
     """Matches with the benchmarks: counts, and the strongest of each detector with both sides."""
     table = _table(artifact, "matches")
@@ -192,13 +173,22 @@ def contamination(artifact: Artifact | None, cap: int) -> dict[str, Any] | None:
     }
 
 
+SERIES = {
+    "training": "loss",
+    "validation": "validation_loss",
+    "learning rate": "learning_rate",
+    "gradient norm": "gradient_norm",
+}
+"""What is shown of a training, by the column that holds it."""
+
+
 def curve(artifact: Artifact) -> list[dict[str, Any]] | None:
-    """Loss by step, thinned to a size that a chart can show; training and validation apart."""
+    """What a training recorded by step, each series thinned to a size that a chart can show."""
     rows = _metrics(artifact)
     found: list[dict[str, Any]] = []
-    for series, key in (("training", "loss"), ("validation", "validation_loss")):
+    for series, key in SERIES.items():
         points = [
-            {"step": row["step"], "loss": round(float(row[key]), 5), "series": series}
+            {"step": row["step"], "value": float(f"{row[key]:.5g}"), "series": series}
             for row in rows
             if row.get(key) is not None and np.isfinite(row[key])
         ]
@@ -206,25 +196,33 @@ def curve(artifact: Artifact) -> list[dict[str, Any]] | None:
     return found or None
 
 
-def samples(artifact: Artifact | None, cap: int) -> list[dict[str, Any]]:
-    """Completions to read: of each model, benchmark and verdict in turn, the first ones; those that passed come first in each turn."""
-    table = _table(artifact, "completions")
-    if table is None:
-        return []
-    ranked: list[tuple[int, bool, int, dict[str, Any]]] = []
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for order, row in enumerate(table.to_pylist()):
-        key = (row["model"], row["benchmark"], row["verdict"])
-        ranked.append((seen[key], row["verdict"] != Verdict.PASSED.value, order, row))
-        seen[key] += 1
-    ranked.sort(key=lambda entry: entry[:3])
-    return [row | {"entry_point": entry_point(row["prompt"])} for *_, row in ranked[:cap]]
+def timing(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """What no two runs have alike, for the page alone: seconds by step, and tokens a second while training."""
+    speeds = {
+        step: speed(artifact) for step in ("pretrain", "finetune") if (artifact := artifacts.get(step)) is not None
+    }
+    return {
+        "seconds": {step: artifact.manifest["seconds"] for step, artifact in artifacts.items()},
+        "speed": {step: found for step, found in speeds.items() if found},
+    }
 
 
-def entry_point(prompt: str) -> str:
-    """The function that a prompt asks for: the last one that it begins."""
-    names = re.findall(r"^(?:async )?def (\w+)", prompt, flags=re.MULTILINE)
-    return names[-1] if names else ""
+def speed(artifact: Artifact) -> list[dict[str, Any]]:
+    """Tokens a second between shown steps, from the log of times; a resumed training begins to count anew."""
+    path = artifact.folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    timed = [
+        row for line in lines if (row := json.loads(line)).get("seconds_since_start") is not None and "tokens" in row
+    ]
+    points = (
+        [timed[place] for place in np.unique(np.linspace(0, len(timed) - 1, SPEED_POINTS).astype(int))] if timed else []
+    )
+    found = []
+    for before, after in pairwise(points):
+        seconds, tokens = (after[key] - before[key] for key in ("seconds_since_start", "tokens"))
+        if seconds > 0 and tokens > 0:
+            found.append({"step": after["step"], "value": round(tokens / seconds), "series": "tokens a second"})
+    return found
 
 
 def _one_per_task(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -257,10 +255,6 @@ def _json(artifact: Artifact | None, name: str) -> Any:
 
 def _table(artifact: Artifact | None, name: str) -> pa.Table | None:
     return None if artifact is None or not artifact.parts(name) else artifact.table(name)
-
-
-def _counts(table: pa.Table, column: str) -> dict[str, int]:
-    return dict(sorted(Counter(table[column].to_pylist()).items(), key=lambda item: (-item[1], str(item[0]))))
 
 
 def _first_number(record: Mapping[str, Any], key: str) -> float | None:

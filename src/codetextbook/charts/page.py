@@ -1,7 +1,7 @@
 """One offline page from the facts of a run.
 
 Everything that came from a corpus, a teacher or a model is hostile until escaped: the template escapes by default, the only markup let
-through is our own SVG, and the page's content policy forbids scripts and requests of any kind.
+through is our own SVG, and the page's content policy forbids scripts and requests of any kind. Samples are filtered by style alone.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from codetextbook.charts import figures, words
+from codetextbook.charts import figures, graph, words
+from codetextbook.charts.answers import LETTERS
+
+TRAININGS = {"pretrain": "Pretraining on CodeTextbook", "finetune": "Finetuning on CodeExercises"}
+LOSSES = ("training", "validation")
+FLOPS_PER_PARAMETER = 6
+"""Floating-point operations that a token costs for each parameter, forwards and backwards; attention is left out."""
 
 
-def render(facts: Mapping[str, Any], *, title: str, seconds: Mapping[str, float]) -> str:
-    """The page as HTML. `seconds` by step are shown but are not part of the facts."""
-    environment = Environment(
+def environment() -> Environment:
+    """How every page of charts is rendered."""
+    made = Environment(
         loader=PackageLoader("codetextbook.charts"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "percent": words.percent,
         "number": words.number,
         "duration": words.duration,
@@ -34,36 +40,66 @@ def render(facts: Mapping[str, Any], *, title: str, seconds: Mapping[str, float]
         "settings": words.settings_text,
         "words": lambda text: str(text).replace("_", " "),
     }
-    return environment.get_template("report.html.j2").render(
-        title=title,
-        seconds=seconds,
-        tiles=words.tiles(facts, seconds),
-        in_words=words.in_words(facts),
-        figures={name: Markup(svg) for name, svg in draw(facts).items()},
-        score_rows=words.score_rows(facts["scores"]),
-        **facts,
+    return made
+
+
+def render(facts: Mapping[str, Any], *, title: str, timing: Mapping[str, Any]) -> str:
+    """The page as HTML. `timing` (seconds by step, tokens a second by training) is shown but is not part of the facts."""
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            seconds=timing["seconds"],
+            speed=speeds(facts, timing),
+            tiles=words.tiles(facts, timing["seconds"]),
+            in_words=words.in_words(facts),
+            figures={name: Markup(svg) for name, svg in draw(facts, timing).items()},
+            score_rows=words.score_rows(facts["scores"]),
+            trainings=TRAININGS,
+            letters={letter: verdict.value for verdict, letter in LETTERS.items()},
+            choices=choices(facts["samples"]),
+            **facts,
+        )
     )
 
 
-def draw(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Every figure that the facts have data for."""
-    drawn = {}
-    shares = flow_shares(facts["flow"])
-    if shares:
-        drawn["flow"] = figures.flow(shares)
-    quality = facts["quality"]
-    if quality and "counts" in quality:
-        drawn["quality"] = figures.histogram(quality["edges"], quality["counts"], quality["threshold"])
-    if quality and quality["agreement"]:
-        judged = [
-            {"label": row["judge"], "value": row["auc"], "low": row["low"], "high": row["high"]}
-            | {"kind": "filter" if row["is_filter"] else "baseline"}
-            for row in quality["agreement"]
-        ]
-        drawn["agreement"] = figures.intervals(judged, "agreement", "AUC, with 95 % interval")
+def speeds(facts: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The median speed of each training, and the arithmetic of the model that it comes to."""
+    parameters = (facts["model"] or {}).get("parameters")
+    found = {}
+    for step, rows in timing["speed"].items():
+        middle = sorted(row["value"] for row in rows)[len(rows) // 2]
+        found[step] = {"tokens": middle, "flops": FLOPS_PER_PARAMETER * parameters * middle if parameters else None}
+    return found
+
+
+def choices(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What samples can be narrowed to: each value of three columns, in the order in which it first comes."""
+    return {name: list(dict.fromkeys(row[name] for row in samples)) for name in ("verdict", "model", "benchmark")}
+
+
+def draw(facts: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, str]:
+    """Every figure that there is data for."""
+    drawn = _quality(facts["quality"]) if facts["quality"] else {}
+    flow = flow_bars(facts["flow"])
+    if flow:
+        drawn["flow"] = figures.bars(flow, "flow", "rows of the step, %", ("kept", "rejected"))
+    imports = (facts["exercises"] or {}).get("imports", {}).get("rows")
+    if imports:
+        drawn["imports"] = figures.bars(
+            [
+                {"label": row["module"], "value": row["exercises"], "told": f"{row['exercises']:,}"}
+                | {"kind": "standard library" if row["standard"] else "other"}
+                for row in imports
+            ],
+            "imports",
+            "exercises, on a logarithmic scale",
+            ("standard library", "other") if not all(row["standard"] for row in imports) else ("standard library",),
+            logarithmic=True,
+        )
     for step, rows in facts["training"].items():
-        if rows:
-            drawn[step] = figures.losses(rows, step)
+        drawn |= _training(step, [*(rows or []), *timing["speed"].get(step, [])])
     scored = [
         {
             "label": f"{words.benchmark_label(row['benchmark'])}, {row['model']}",
@@ -76,17 +112,64 @@ def draw(facts: Mapping[str, Any]) -> dict[str, str]:
     ]
     if scored:
         drawn["scores"] = figures.intervals(scored, "scores", "pass@1, %, with 95 % interval")
+    drawn["lineage"] = graph.draw(facts["lineage"])
     return drawn
 
 
-def flow_shares(flow: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Per cent of rows kept and rejected, for the steps that reject anything."""
+def _quality(quality: Mapping[str, Any]) -> dict[str, str]:
+    drawn = {}
+    if "counts" in quality:
+        drawn["quality"] = figures.histogram(quality["edges"], quality["counts"], quality["threshold"])
+    columns = {"precision": "precision_recall", "recall": "precision_recall", "share": "kept_curve"}
+    curves = [
+        {"x": row["threshold"], "value": row[column], "series": "characters kept" if column == "share" else column}
+        for column, table in columns.items()
+        for row in quality[table]
+    ]
+    if curves:
+        drawn["thresholds"] = figures.lines(
+            curves, "thresholds", "threshold on predicted quality", "share", at=quality["threshold"], from_zero=True
+        )
+    if quality["agreement"]:
+        judged = [
+            {"label": row["judge"], "value": row["auc"], "low": row["low"], "high": row["high"]}
+            | {"kind": "filter" if row["is_filter"] else "baseline"}
+            for row in quality["agreement"]
+        ]
+        drawn["agreement"] = figures.intervals(judged, "agreement", "AUC, with 95 % interval", from_zero=False)
+    return drawn
+
+
+def _training(step: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Loss; and smaller, learning rate, gradient norm and speed."""
+
+    def points(*series: str) -> list[dict[str, Any]]:
+        return [{"x": row["step"], **row} for row in rows if row["series"] in series]
+
+    drawn = {}
+    if points(*LOSSES):
+        drawn[step] = figures.lines(points(*LOSSES), step, "optimizer step", "loss, nats per token")
+    for series in ("learning rate", "gradient norm", "tokens a second"):
+        if points(series):
+            name = f"{step}-{series.replace(' ', '-')}"
+            drawn[name] = figures.lines(points(series), name, "optimizer step", series, from_zero=True, height=110)
+    return drawn
+
+
+def flow_bars(flow: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A bar for what each step kept and one for each of its reasons, of the steps that reject anything."""
     rows = []
     for step in flow:
         total, lost = step["rows_in"], sum(step["rejected"].values())
         if total and lost:
+            outcomes = {"kept": total - lost} | step["rejected"]
             rows += [
-                {"stage": step["step"], "part": "kept", "share": 100 * (total - lost) / total},
-                {"stage": step["step"], "part": "rejected", "share": 100 * lost / total},
+                {
+                    "label": f"{step['step']}: {outcome.replace('_', ' ')}",
+                    "kind": "kept" if place == 0 else "rejected",
+                    "value": 100 * count / total,
+                    "told": f"{count:,}",
+                }
+                for place, (outcome, count) in enumerate(outcomes.items())
             ]
     return rows

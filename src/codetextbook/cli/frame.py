@@ -12,6 +12,7 @@ from codetextbook import __version__
 from codetextbook.errors import CodetextbookError
 
 if TYPE_CHECKING:
+    from codetextbook.panel import Mode
     from codetextbook.run import Run
     from codetextbook.store import Artifact
 
@@ -80,14 +81,15 @@ def change(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def make(run: Run, name: str) -> Artifact:
+def make(run: Run, name: str, mode: Mode = "") -> Artifact:
     """Make a step's artifact before the user's eyes, and say where it is."""
     from rich.console import Console
 
     from codetextbook.panel import watch
 
     done = run.artifact(name) is not None
-    with watch(Console()) as watcher:
+    with watch(Console(), mode) as watcher:
         artifact = run.make(name, watcher)
-    click.echo(f"{name}: {'nothing to do, already made' if done else 'made'}. {artifact.folder}")
+    if not mode:
+        click.echo(f"{name}: {'nothing to do, already made' if done else 'made'}. {artifact.folder}")
     return artifact

@@ -26,14 +26,20 @@ def _model(folder: str | None, work: str) -> Path:
 
 
 @main.command()
-@click.argument("form", type=click.Choice(["hf", "gguf"]))
+@click.argument("form", type=click.Choice(["hf", "gguf", "data"]))
 @click.argument("destination", required=False, type=click.Path(path_type=Path))
 @_model_options
 @click.option("--dtype", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", show_default=True)
 def export(form: str, destination: Path | None, folder: str | None, work: str, dtype: str) -> None:
-    """Write a model for transformers and vLLM (hf, a folder) or for llama.cpp and Ollama (gguf, a file)."""
+    """Write a model for transformers and vLLM (hf, a folder) or for llama.cpp and Ollama (gguf, a file), or what it was trained on (data, a
+    folder); folders have a card for the hub."""
     from codetextbook import export as exports
 
+    if form == "data":
+        place = destination or Path("codetextbook-data")
+        exports.data(Path(work), place)
+        click.echo(f"wrote {place}")
+        return
     where = _model(folder, work)
     place = destination or exports.destination_for(where, form)
     if form == "gguf" and dtype == "bf16":

@@ -14,6 +14,7 @@ import click
 from codetextbook.cli.frame import EXIT_FAULTS, change, main, make, open_run, recipe_options, work_option
 
 if TYPE_CHECKING:
+    from codetextbook.panel import Mode
     from codetextbook.run import Run
     from codetextbook.store import Artifact
 
@@ -30,7 +31,6 @@ STAGE_VERBS = {
     "pretrain": "Train the base model on filtered code and textbooks (paper §2.3).",
     "finetune": "Finetune it on exercises (paper §2.3).",
     "select": "Choose the best checkpoint on held-out exercises.",
-    "report": "Write report.html.",
 }
 KNOWN = {
     "earlier": "earlier: rows and time are those of the newest artifact of the same stage in this workspace.",
@@ -45,9 +45,20 @@ KNOWN = {
 @main.command()
 @click.argument("recipe", default="laptop")
 @recipe_options
-def run(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+@click.option("--quiet", "mode", flag_value="quiet", help="Say nothing but errors.")
+@click.option("--json", "mode", flag_value="json", help="One line of JSON for each thing that happens.")
+def run(recipe: str, work: str, changes: tuple[str, ...], mode: Mode | None) -> None:
     """Make everything a RECIPE promises (a shipped name or a path), down to the report."""
-    artifact = make(open_run(recipe, work, changes), "report")
+    opened = open_run(recipe, work, changes)
+    artifact = make(opened, "report", mode or "")
+    if mode:
+        return
+    from rich.console import Console
+
+    from codetextbook.panel import overview
+
+    made = {name: one for name in opened.steps if (one := opened.artifact(name)) is not None}
+    Console(width=max(Console().width, 100)).print(overview(made))
     click.echo(f"report: {artifact.file('report.html')}")
     click.echo('try the model: codetextbook complete "def mean(numbers: list[float]) -> float:"')
 
@@ -123,6 +134,50 @@ for _name, _text in STAGE_VERBS.items():
 def pack(which: str, recipe: str, work: str, changes: tuple[str, ...]) -> None:
     """Pack texts into one array of tokens, for pretraining or for finetuning."""
     make(open_run(recipe, work, changes), f"pack_{which}")
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "md"]),
+    default="html",
+    show_default=True,
+    help="A page, or Markdown.",
+)
+@click.option(
+    "--compare",
+    "runs",
+    nargs=2,
+    metavar="RUN RUN",
+    help="Two runs side by side, with paired tests: each the beginning of a report's id, or another workspace's folder.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; md goes to the screen without it."
+)
+def report(
+    recipe: str, work: str, changes: tuple[str, ...], form: str, runs: tuple[str, str] | None, out: Path | None
+) -> None:
+    """Write report.html; or tell a run as Markdown; or set two runs side by side."""
+    from codetextbook import side_by_side
+
+    if runs:
+        text = side_by_side.compare(Path(work), *runs, form)
+        out = out or (Path(work) / "compared.html" if form == "html" else None)
+    elif form == "html":
+        artifact = make(open_run(recipe, work, changes), "report")
+        if out is None:
+            return
+        text = artifact.file("report.html").read_text(encoding="utf-8")
+    else:
+        text = side_by_side.markdown(open_run(recipe, work, changes).make("report"))
+    if out is None:
+        click.echo(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"written to {out}")
 
 
 @main.command()
@@ -214,40 +269,31 @@ def init(path: Path, extends: str) -> None:
 @click.option("--prompt", is_flag=True, help="Print exactly what a teacher would be sent, filled with a real example.")
 def explain(stage: str, recipe: str, work: str, changes: tuple[str, ...], prompt: bool) -> None:
     """What a STAGE does, and each of its settings with unit and source. `explain recipe NAME` prints a whole recipe."""
-    import importlib
-
+    from codetextbook import explain as explaining
     from codetextbook.config import Config
     from codetextbook.errors import ConfigError
     from codetextbook.recipe import Recipe
-    from codetextbook.stages.contract import STAGES
 
-    importlib.import_module("codetextbook.experiments")  # registers every stage
     loaded = Recipe.load(recipe).replace(dict(map(change, changes)))
     if stage == "recipe":
         click.echo(loaded.dump())
         return
-    if stage not in STAGES:
-        raise ConfigError(f"no stage {stage!r}", hint=f"one of {', '.join(STAGES)}, or recipe")
-    found = STAGES[stage]
-    module = importlib.import_module(found.function.__module__)
+    found = explaining.explain(stage, loaded)
     if prompt:
         from codetextbook.site import Site
         from codetextbook.teacher.preview import preview
 
-        if not hasattr(module, "example_request"):
+        room = explaining.module_of(found.stage)
+        if not hasattr(room, "example_request"):
             raise ConfigError(f"{stage} asks no teacher", hint="annotate, textbook or exercises")
         settings = getattr(loaded, stage)
-        click.echo(preview(module.example_request(settings), Site.load(Path(work)).teacher, model=settings.model))
+        click.echo(preview(room.example_request(settings), Site.load(Path(work)).teacher, model=settings.model))
         return
-    click.echo(f"{stage} (version {found.version}), from: {', '.join(found.inputs) or 'nothing'}\n")
-    click.echo((module.__doc__ or "").strip() + "\n")
-    values = getattr(loaded, stage, None)
-    config: type[Config] = found.config
-    if isinstance(values, Config) and type(values).__module__ == module.__name__:
-        config = type(values)  # the recipe's table, where the stage's settings are made from it
-    for name, field in config.model_fields.items():
-        shown = getattr(values, name, field.default)
-        click.echo(f"  {name} = {shown!r}\n      {(field.description or '').strip()}")
+    made_from = ", ".join(found.stage.inputs) or "nothing"
+    click.echo(f"{stage} (version {found.stage.version}), from: {made_from}\n\n{found.what}\n")
+    for one in found.settings:
+        shown = "a table" if isinstance(one.value, Config) else repr(one.value)
+        click.echo(f"  {one.name} = {shown}\n      {one.told}")
 
 
 @main.command()

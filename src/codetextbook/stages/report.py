@@ -19,7 +19,7 @@ class Report(Config):
 
     title: str = "A small code model on textbook-quality data"
     """Heading of the page."""
-    max_samples: int = Field(default=24, ge=0, le=1000)
+    max_samples: int = Field(default=48, ge=0, le=1000)
     """Completions shown, taken in turn from every model, benchmark and verdict."""
     max_matches: int = Field(default=8, ge=0, le=1000)
     """Matches shown for each detector of contamination."""
@@ -48,7 +48,7 @@ def report(
     site: Site,
 ) -> None:
     """Gather the facts, write them, draw the page."""
-    from codetextbook.charts import gather, render  # loads the drawing library, which takes a second
+    from codetextbook.charts import gather, render, timing  # loads the drawing library, which takes a second
 
     steps = {
         "read": corpus,
@@ -69,7 +69,6 @@ def report(
     }
     facts = gather(steps, max_samples=cfg.max_samples, max_matches=cfg.max_matches)
     out.json("report", facts)
-    seconds = {step: artifact.manifest["seconds"] for step, artifact in steps.items()}
     with out.volatile("report.html") as path:
-        path.write_text(render(facts, title=cfg.title, seconds=seconds), encoding="utf-8")
+        path.write_text(render(facts, title=cfg.title, timing=timing(steps)), encoding="utf-8")
     out.flow(rows_in=len(steps), unit="artifacts", rows_kept=len(steps), rejected={})

@@ -124,7 +124,7 @@ class _Loop:
                 visit(step + 1, self._full)
             if progress is not None:
                 rate = (step + 1 - start) * self._tokens_per_step / (time.monotonic() - began)
-                progress(step + 1, self.settings.steps, {"loss": row["loss"], "tokens/s": rate})
+                progress(step + 1, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row))
             if time.monotonic() - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
                 before = time.monotonic()
                 self._save(step + 1)
@@ -213,6 +213,12 @@ class _Loop:
     def _log(self, row: dict[str, Any], seconds: float) -> None:
         with (self.scratch / "metrics.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row | {"seconds_since_start": round(seconds, 3)}) + "\n")
+
+
+def _told(row: dict[str, Any]) -> dict[str, float]:
+    """What whoever follows is told of a step beside its loss, as far as it was measured."""
+    names = ("learning_rate", "gradient_norm", "validation_loss", "bits_per_byte")
+    return {name: row[name] for name in names if row.get(name) is not None}
 
 
 def _drawn(*numbers: int) -> int:

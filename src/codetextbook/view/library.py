@@ -198,7 +198,7 @@ class Library:
             relations.append(f"{name} AS ({self._joined(cursor, joined[name], relation)})")
         cursor.execute(
             f"CREATE TABLE {table} AS WITH {', '.join(relations)} "
-            f"SELECT *, concat_ws(chr(10), {', '.join(shelf.searched)}) AS words FROM "
+            f"SELECT *, lower(concat_ws(chr(10), {', '.join(shelf.searched)})) AS words FROM "
             f"(SELECT {shelf.select}, own.file_index, own.file_row_number FROM own {shelf.join}) "
             "ORDER BY file_index, file_row_number"
         )
@@ -263,7 +263,9 @@ def _conditions(light: Light, ask: Ask, search: Search | None) -> tuple[str, lis
         places = ", ".join(f"({part}, {row})" for part, row in search.hits) or "(-1, -1)"
         clauses.append(f"(file_index, file_row_number) IN ({places})")
     elif ask.words:
-        clauses.append(_holds("words"))
+        clauses.append(
+            "contains(words, lower(?))"
+        )  # they are kept in small letters: a quarter of the time of a pattern
         values.append(ask.words)
     for name, value in ask.exact.items():
         clauses.append(f"coalesce({name}, '') = ?")

@@ -1,0 +1,122 @@
+"""What was written, as facts of the report: who wrote it, on what, how much of it repeats itself, and what its programs import (Fig 3.1).
+
+Counts over the kept rows alone. `distinct_share` is a rough measure of repetition that needs no model: of all runs of four words, the share
+that differ from each other, over the first rows in the order of their ids, so that it does not grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from codetextbook.store import Artifact
+
+RUN_WORDS = 4
+MEASURED_ROWS = 1_000
+"""Rows over which repetition is measured."""
+SHOWN = 25
+"""Topics and modules that are named; the rest is summed."""
+RARE_IMPORTS = 10
+"""Modules imported less often are left out of the histogram, as in the paper's Fig 3.1."""
+
+_IMPORT = re.compile(r"^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b)", re.MULTILINE)
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def pages(artifact: Artifact | None) -> dict[str, Any] | None:
+    """Textbook pages by writer, topic and audience."""
+    table = _table(artifact, "pages")
+    if table is None:
+        return None
+    return {
+        "count": table.num_rows,
+        "writers": counts(table, "writer"),
+        "topics": len(counts(table, "topic")),
+        "common_topics": most(counts(table, "topic")),
+        "audiences": most(counts(table, "audience")),
+        "distinct_share": distinct_share(_first_texts(table, ("text",))),
+    }
+
+
+def exercises(artifact: Artifact | None) -> dict[str, Any] | None:
+    """Exercises by writer, split and family; what they import."""
+    table = _table(artifact, "exercises")
+    if table is None:
+        return None
+    families = Counter(str(family).split("+")[0] for family in table["family"].to_pylist())
+    return {
+        "count": table.num_rows,
+        "verified": int(pc.sum(pc.cast(table["verified"], pa.int64())).as_py() or 0),
+        "writers": counts(table, "writer"),
+        "splits": counts(table, "split"),
+        "families": len(counts(table, "family")),
+        "common_families": most(ordered(families)),
+        "imports": imports(table),
+        "distinct_share": distinct_share(_first_texts(table, ("prompt", "solution"))),
+    }
+
+
+def imports(table: pa.Table) -> dict[str, Any]:
+    """Exercises that import each module, the most first; modules of this Python's standard library are marked."""
+    found: Counter[str] = Counter()
+    for prompt, solution in zip(table["prompt"].to_pylist(), table["solution"].to_pylist(), strict=True):
+        found.update(modules(f"{prompt}{solution}"))
+    rows = [
+        {"module": name, "exercises": number, "standard": name in sys.stdlib_module_names}
+        for name, number in ordered(found).items()
+    ]
+    common = [row for row in rows if row["exercises"] >= RARE_IMPORTS]
+    return {"rows": common, "rare": len(rows) - len(common)}
+
+
+def modules(program: str) -> set[str]:
+    """Top-level names of the modules that a program imports."""
+    names: set[str] = set()
+    for plain, origin in _IMPORT.findall(program):
+        listed = (one.split()[0].partition(".")[0] for one in plain.split(",") if one.strip())
+        names.update([origin] if origin else listed)
+    return names
+
+
+def distinct_share(texts: Sequence[str]) -> float | None:
+    """Share of runs of four words that differ from each other; None where no text holds one."""
+    total = 0
+    distinct: set[str] = set()
+    for text in texts:
+        words = [word.lower() for word in _WORD.findall(text)]
+        for start in range(len(words) - RUN_WORDS + 1):
+            total += 1
+            distinct.add(" ".join(words[start : start + RUN_WORDS]))
+    return round(len(distinct) / total, 4) if total else None
+
+
+def counts(table: pa.Table, column: str) -> dict[str, int]:
+    """How many rows have each value, the most first."""
+    return ordered(Counter(table[column].to_pylist()))
+
+
+def ordered(found: Counter[str]) -> dict[str, int]:
+    """Counts, the most first."""
+    return dict(sorted(found.items(), key=lambda item: (-item[1], str(item[0]))))
+
+
+def most(found: dict[str, int]) -> dict[str, int]:
+    """The first of ordered counts, and how many the others are together."""
+    shown = dict(list(found.items())[:SHOWN])
+    rest = sum(found.values()) - sum(shown.values())
+    return shown | ({f"{len(found) - SHOWN} others": rest} if rest else {})
+
+
+def _first_texts(table: pa.Table, columns: Sequence[str]) -> list[str]:
+    first = table.sort_by("id").slice(0, MEASURED_ROWS)
+    return ["".join(parts) for parts in zip(*(first[name].to_pylist() for name in columns), strict=True)]
+
+
+def _table(artifact: Artifact | None, name: str) -> pa.Table | None:
+    return None if artifact is None or not artifact.parts(name) else artifact.table(name)
