@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codetextbook.text.minhash import Removal, band_keys, buckets_of, jaccard, near_duplicates, signature
+from codetextbook.text.minhash import (
+    HASHES,
+    Removal,
+    band_keys,
+    buckets_of,
+    hashes_per_band,
+    jaccard,
+    near_duplicates,
+    signature,
+)
 from codetextbook.text.shingles import SHINGLE_TOKENS, Hashes, shingle_all
 
 
@@ -20,9 +29,10 @@ def shingles(text: str) -> Hashes:
 
 def removals_of(texts: list[str], keys: list[str], threshold: float, seed: int = 0) -> list[Removal]:
     sets = shingle_all(texts)
-    keys_of_bands = band_keys(sets, seed)
+    per_band = hashes_per_band(threshold)
+    keys_of_bands = band_keys(sets, seed, per_band)
     sizes = np.array([len(one) for one in sets])
-    buckets = buckets_of(lambda band: keys_of_bands[band], len(sets))
+    buckets = buckets_of(lambda band: keys_of_bands[band], HASHES // per_band, len(sets))
     return near_duplicates(sets, sizes, keys, buckets, (-sizes, np.array(keys)), threshold)
 
 
@@ -32,6 +42,10 @@ def real_texts(count: int) -> list[str]:
         path.read_text(encoding="utf-8", errors="replace") for path in sorted(folder.rglob("*.py"))[: count * 3 : 3]
     ]
     return [text for text in texts if 200 < len(text) < 40_000]
+
+
+def test_bands_grow_tighter_with_the_threshold_and_miss_hardly_anything() -> None:
+    assert [hashes_per_band(threshold) for threshold in (0.3, 0.6, 0.7, 0.85, 1.0)] == [1, 3, 4, 6, 8]
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.85])
@@ -93,8 +107,8 @@ def test_one_keeper_of_many_copies_is_compared_with_each_once() -> None:
             looked_up += 1
             return sets[number]
 
-    bands, sizes = band_keys(sets, 0), np.array([len(one) for one in sets])
-    buckets = buckets_of(lambda band: bands[band], len(sets))
+    bands, sizes = band_keys(sets, 0, 4), np.array([len(one) for one in sets])
+    buckets = buckets_of(lambda band: bands[band], 28, len(sets))
     removals = near_duplicates(Counting(), sizes, range(300), buckets, (-sizes, np.arange(300)), 0.7)
     assert len(removals) == 299
     assert looked_up == 2 * 299

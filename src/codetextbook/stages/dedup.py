@@ -35,7 +35,7 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import MANIFEST, Artifact, Writer
 from codetextbook.text.licences import licence_class
-from codetextbook.text.minhash import band_keys, buckets_of, near_duplicates
+from codetextbook.text.minhash import HASHES, band_keys, buckets_of, hashes_per_band, near_duplicates
 from codetextbook.text.shingles import Hashes, shingle_all
 
 ROWS_PER_PART = 2_000
@@ -129,9 +129,9 @@ class _Keys:
         return tuple(self._ids[number].tolist())
 
 
-def _shingle(texts: list[str], seed: int) -> tuple[list[Hashes], NDArray[np.uint64]]:
+def _shingle(texts: list[str], seed: int, per_band: int) -> tuple[list[Hashes], NDArray[np.uint64]]:
     sets = shingle_all(texts)
-    return sets, band_keys(sets, seed)
+    return sets, band_keys(sets, seed, per_band)
 
 
 def _indices(cfg: Dedup, out: Writer) -> list[Path]:
@@ -144,7 +144,14 @@ def _indices(cfg: Dedup, out: Writer) -> list[Path]:
             raise InputError(
                 f"no index in dedup artifact {artifact_id!r}",
                 where="[dedup] against",
-                hint="an id that `codetextbook ls` shows, of a run with keep_index = true",
+                hint="an id that `codetextbook store ls` shows, of a run with keep_index = true",
+            )
+        made = Artifact(folder).manifest["config"]
+        if (made["threshold"], made["seed"]) != (cfg.threshold, cfg.seed):
+            raise InputError(
+                f"dedup artifact {artifact_id!r} was made with threshold {made['threshold']} and seed {made['seed']}",
+                where="[dedup] against",
+                hint="the same threshold and seed for both",
             )
         found += parts
     return found
@@ -177,10 +184,14 @@ def _fill(
     spans = _spans(parts, corpus.old)
     new = [f"new-{number:05d}" for number in range(len(parts))]
     lacking = [place for place, name in enumerate(new) if not shelf.has(name)]
-    done = run(partial(_shingle, seed=cfg.seed), _tasks([(parts[one], spans[one]) for one in lacking], copies))
+    per_band = hashes_per_band(cfg.threshold)
+    done = run(
+        partial(_shingle, seed=cfg.seed, per_band=per_band),
+        _tasks([(parts[one], spans[one]) for one in lacking], copies),
+    )
     for place in lacking:
         wanted = int((copies[spans[place].start : spans[place].stop] < 0).sum())
-        sets, bands = [], [band_keys([], cfg.seed)]
+        sets, bands = [], [band_keys([], cfg.seed, per_band)]
         while len(sets) < wanted:
             some, keys = next(done)
             sets += some
@@ -213,7 +224,7 @@ def judge(cfg: Dedup, corpus: Corpus, copies: NDArray[np.int64], shelf: Shelf) -
     own = corpus.ids[unique]
     classes = corpus.classes[unique] if cfg.keep == "best_licensed" else np.zeros(len(unique), np.uint8)
     rank = (classes, -shelf.sizes, own[:, 0], own[:, 1])
-    buckets = buckets_of(shelf.band, len(unique))
+    buckets = buckets_of(shelf.band, HASHES // hashes_per_band(cfg.threshold), len(unique))
     removals = near_duplicates(shelf, shelf.sizes, _Keys(own), buckets, rank, cfg.threshold, settled=corpus.old)
     fates = Fates(copies.copy(), np.ones(len(copies)), copies >= 0)
     fates.keeper[: corpus.old] = -1
@@ -280,8 +291,8 @@ class _Output:
 class _Indexer:
     """Writes the index of kept documents, part by part beside them."""
 
-    def __init__(self, out: Writer, shelf: Shelf, kept: NDArray[np.int64]) -> None:
-        self._out, self._shelf, self._kept = out, shelf, kept
+    def __init__(self, out: Writer, shelf: Shelf, kept: NDArray[np.int64], bands: int) -> None:
+        self._out, self._shelf, self._kept, self._bands = out, shelf, kept, bands
         self._done = self._index = 0
 
     def add(self, parts: Sequence[pa.Table]) -> None:
@@ -289,7 +300,7 @@ class _Indexer:
         for part in parts:
             rows = part.select(["id", "source", "path"]).to_pylist()
             numbers = self._kept[self._done : self._done + len(rows)]
-            bands = np.stack([self._shelf.band(band)[numbers] for band in range(len(band_keys([], 0)))], axis=1)
+            bands = np.stack([self._shelf.band(band)[numbers] for band in range(self._bands)], axis=1)
             for row, number, own in zip(rows, numbers.tolist(), bands, strict=True):
                 row |= {"bands": own, "shingles": self._shelf[number]}
             self._out.table("index", self._index, to_table(rows, INDEX))
@@ -349,7 +360,7 @@ def dedup(cfg: Dedup, documents: Artifact, *, out: Writer, site: Site) -> None:
     output = _Output(out)
     numbers = np.cumsum((copies < 0) | (np.arange(len(copies)) < corpus.old)) - 1
     kept = np.flatnonzero((fates.keeper < 0) & (np.arange(len(copies)) >= corpus.old))
-    indexer = _Indexer(out, shelf, numbers[kept]) if cfg.keep_index else None
+    indexer = _Indexer(out, shelf, numbers[kept], HASHES // hashes_per_band(cfg.threshold)) if cfg.keep_index else None
     for path, span in new:
         table = pq.read_table(path, partitioning=None)
         gone = fates.keeper[span.start : span.stop] >= 0

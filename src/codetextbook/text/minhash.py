@@ -1,8 +1,8 @@
 """Which texts are nearly the same: MinHash bands to find candidates, exact Jaccard to judge them, the first in rank to stay.
 
-Bands are loose (28 bands of 4 hashes) on purpose: a shared band only makes a candidate, and each candidate is compared exactly, so that
-nothing is removed that is not at the threshold or above. At similarity 0.7 a pair shares a band with probability 1 - (1 - 0.7^4)^28 >
-0.999.
+Bands are loose on purpose: a shared band only makes a candidate, and each candidate is compared exactly, so that nothing is removed that is
+not at the threshold or above. They are as loose as it takes for a pair at the threshold to share one with a probability above 0.999: 28
+bands of 4 hashes at 0.7, 18 of 6 at 0.85.
 
 One band is looked at at a time: sorted, and neighbours compared. That is flat in memory and needs no hash table.
 """
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from codetextbook.text.shingles import Hashes
 
-BANDS, HASHES_PER_BAND = 28, 4
+HASHES = 112
+MAX_MISSED = 0.001
+"""Share of pairs at the threshold that may share no band (ours)."""
 
 _SHINGLES_PER_BLOCK = 2_048
 _MIX = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -40,8 +42,8 @@ class Sets(Protocol):
 
 @lru_cache(maxsize=4)
 def _factors(seed: int) -> NDArray[np.uint32]:
-    rng = np.random.default_rng([seed, BANDS * HASHES_PER_BAND])
-    return rng.integers(0, 2**31, BANDS * HASHES_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    rng = np.random.default_rng([seed, HASHES])
+    return rng.integers(0, 2**31, HASHES, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
 
 
 def signature(hashes: Hashes, seed: int) -> NDArray[np.uint32]:
@@ -57,14 +59,22 @@ def signature(hashes: Hashes, seed: int) -> NDArray[np.uint32]:
     return least
 
 
-def band_keys(sets: Sequence[Hashes], seed: int) -> NDArray[np.uint64]:
+def hashes_per_band(threshold: float) -> int:
+    """The most hashes a band may have, and at most 8, so that hardly any pair at the threshold is missed."""
+    fit = [size for size in range(1, 9) if (1 - threshold**size) ** (HASHES // size) < MAX_MISSED]
+    return max(fit, default=1)
+
+
+def band_keys(sets: Sequence[Hashes], seed: int, per_band: int) -> NDArray[np.uint64]:
     """A key for each band and text: row `b` is band `b`. Equal keys make candidates."""
+    bands = HASHES // per_band
     if not sets:
-        return np.zeros((BANDS, 0), np.uint64)
+        return np.zeros((bands, 0), np.uint64)
     signatures = np.stack([signature(hashes, seed) for hashes in sets]).astype(np.uint64)
-    keys = np.zeros((len(sets), BANDS), np.uint64)
-    for place in range(HASHES_PER_BAND):
-        keys = (keys ^ (keys >> np.uint64(31))) * _MIX + signatures[:, place::HASHES_PER_BAND]
+    signatures = signatures[:, : bands * per_band]
+    keys = np.zeros((len(sets), bands), np.uint64)
+    for place in range(per_band):
+        keys = (keys ^ (keys >> np.uint64(31))) * _MIX + signatures[:, place::per_band]
     return np.ascontiguousarray(keys.T)
 
 
@@ -88,10 +98,10 @@ class Buckets(NamedTuple):
     buckets: NDArray[np.int64]
 
 
-def buckets_of(band: Callable[[int], NDArray[np.uint64]], count: int) -> Buckets:
+def buckets_of(band: Callable[[int], NDArray[np.uint64]], bands: int, count: int) -> Buckets:
     """Buckets of more than one text, over all bands, one band in memory at a time."""
     rows, buckets = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-    for number in range(BANDS):
+    for number in range(bands):
         keys = band(number)
         order = np.argsort(keys, kind="stable")
         same = keys[order][1:] == keys[order][:-1]
