@@ -1,8 +1,8 @@
 """Near duplicates: which removals are right, against exact Jaccard over all pairs of this machine's Python files; and at what cost.
 
 Files: the standard library and all installed packages, decoded, of 60 to 100,000 characters, exact copies taken out. The truth is brute
-force: the intersection of every two sets of code-token 5-grams, by products of sparse matrices. A removal is *false* where no survivor is at
-the threshold to it; a survivor is *missed* where it is at the threshold to a longer survivor.
+force: the intersection of every two sets of code-token 5-grams, by products of sparse matrices. A removal is *false* where no survivor is
+at the threshold to it; a survivor is *missed* where it is at the threshold to a longer survivor.
 
 Ours is the stage itself, from Parquet to Parquet, in a process of its own. Peers run in the interpreter of an environment that has them
 (`--peers PYTHON`); one that is not there is named as missing.

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.parser import BytesParser
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal, NamedTuple, cast
@@ -102,6 +103,10 @@ class Archive:
         return f"archive:{canonical(distribution)}"
 
     def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         return sum(member.about is None for member in self._members(bare=True))
 
     def files(self, wanted: Sequence[bool]) -> Iterator[File]:

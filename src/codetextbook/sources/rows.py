@@ -123,7 +123,7 @@ class Rows(Source):
         total, number = 1, 0
         try:
             with open_bytes(shard) as file:
-                table = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+                table = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
                 total = table.metadata.num_rows
                 names = table.schema_arrow.names
                 _need(self.columns.text, names, shard)

@@ -101,7 +101,7 @@ class Fates:
 
 def packed(ids: Sequence[str]) -> NDArray[np.uint64]:
     """32 hexadecimal digits each as two numbers that sort as the digits do."""
-    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").reshape(-1, 2).astype(np.uint64)
+    return np.frombuffer(bytearray.fromhex("".join(ids)), ">u8").reshape(len(ids), 2).astype(np.uint64)
 
 
 def exact_copies(corpus: Corpus) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """The sets that near duplicates are judged by: runs of `SHINGLE_TOKENS` code tokens, hashed, for whole batches of texts at once in NumPy.
 
 Tokens are code tokens: operators, case, identifiers and numbers are kept, so that `a < b` and `a > b` differ: a run of word characters, or
-any other character that is no white space, as the pattern `\\w+|[^\\w\\s]` has it. A token's hash is a polynomial over its characters,
-taken out of running sums over the batch; hashes are fixed constants, never Python's seeded `hash`.
+any other character that is no white space, as the pattern `\\w+|[^\\w\\s]` has it. A token is hashed by eight bytes of its UTF-8 at a time,
+wherever they stand; hashes are fixed constants, never Python's seeded `hash`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ SHINGLE_TOKENS = 5
 Hashes = NDArray[np.uint64]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_BASE = 0xD6E8FEB86659FD93
 _STEP = np.uint64(0xC2B2AE3D27D4EB4F)
 _MODULUS = 2**64
-_CHARACTERS_PER_BLOCK = 1 << 17
+_CHARACTERS_PER_BLOCK = 1 << 16
+"""Arrays over so many characters stay in the processor's cache."""
+_WORD_NUM_BYTES = 8
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(_WORD_NUM_BYTES + 1)], np.uint64)
 _SPACE, _SYMBOL, _WORD = 0, 1, 2
 
 
@@ -45,13 +47,16 @@ def shingle_all(texts: Sequence[str]) -> list[Hashes]:
 def _shingle_block(texts: Sequence[str], places: Sequence[int], is_ascii: bool, found: list[Hashes]) -> None:
     """Texts joined by a line end, which is in no token, so that their tokens stay apart."""
     joined = "\n".join(texts[place] for place in places)
+    data = joined.encode("utf-8", "surrogatepass")
     if is_ascii:
-        codes: NDArray[np.uint32] | NDArray[np.uint8] = np.frombuffer(joined.encode("ascii"), np.uint8)
-        kinds = _ascii_kinds()[codes]
+        starts, stops = _token_places(np.take(_ascii_kinds(), np.frombuffer(data, np.uint8)))
+        tokens = _token_hashes(data, starts, stops - starts)
     else:
         codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-        kinds = _kinds(codes)
-    tokens, starts = _token_hashes(codes, kinds)
+        starts, stops = _token_places(_kinds(codes))
+        widths = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+        offsets = np.concatenate(([0], np.cumsum(widths)))
+        tokens = _token_hashes(data, offsets[starts], offsets[stops] - offsets[starts])
     ends = np.cumsum([len(texts[place]) + 1 for place in places])
     bounds = np.searchsorted(starts, ends)
     runs = _runs(tokens)
@@ -64,18 +69,27 @@ def _shingle_block(texts: Sequence[str], places: Sequence[int], is_ascii: bool, 
         first = last
 
 
-def _token_hashes(codes: NDArray[np.unsignedinteger], kinds: NDArray[np.uint8]) -> tuple[Hashes, NDArray[np.int64]]:
-    """Hash and first character's place of each token, in order."""
+def _token_places(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each token starts, and where it stops, in order."""
     is_word, is_symbol = kinds == _WORD, kinds == _SYMBOL
-    begins, ends = is_word.copy(), is_word.copy()
-    begins[1:] &= ~is_word[:-1]
-    ends[:-1] &= ~is_word[1:]
-    starts = np.flatnonzero(begins | is_symbol)
-    stops = np.flatnonzero(ends | is_symbol) + 1
-    powers, inverses = _powers(max(_CHARACTERS_PER_BLOCK, 1 << (len(codes) + 1).bit_length()))
-    sums = np.zeros(len(codes) + 1, np.uint64)
-    np.cumsum((codes.astype(np.uint64) + np.uint64(1)) * powers[: len(codes)], out=sums[1:])
-    return _scramble((sums[stops] - sums[starts]) * inverses[starts]), starts
+    begins, ends = is_symbol | is_word, is_symbol | is_word
+    begins[1:] &= ~(is_word[1:] & is_word[:-1])
+    ends[:-1] &= ~(is_word[1:] & is_word[:-1])
+    return np.flatnonzero(begins), np.flatnonzero(ends) + 1
+
+
+def _token_hashes(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
+    """A hash of the bytes of each token."""
+    padded = np.frombuffer(data + bytes(_WORD_NUM_BYTES), np.uint8)
+    words = np.ndarray((len(data) + 1,), "<u8", padded, strides=(1,))  # the eight bytes from each byte on
+    hashes = _scramble(np.take(words, starts) & _MASKS[np.minimum(lengths, _WORD_NUM_BYTES)])
+    longer, at = np.flatnonzero(lengths > _WORD_NUM_BYTES), _WORD_NUM_BYTES
+    while len(longer):
+        left = lengths[longer] - at
+        more = words[starts[longer] + at] & _MASKS[np.minimum(left, _WORD_NUM_BYTES)]
+        hashes[longer] = _scramble(hashes[longer] * _STEP + more)
+        longer, at = longer[left > _WORD_NUM_BYTES], at + _WORD_NUM_BYTES
+    return hashes
 
 
 def _runs(tokens: Hashes) -> Hashes:
@@ -94,17 +108,6 @@ def _short(tokens: Hashes) -> Hashes:
     for token in tokens.tolist():
         run = (run * int(_STEP) + token) % _MODULUS
     return _scramble(np.array([run], np.uint64)) if len(tokens) else tokens
-
-
-@lru_cache(maxsize=2)
-def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """Powers of the base, and of its inverse."""
-    found = []
-    for base in (_BASE, pow(_BASE, -1, _MODULUS)):
-        factors = np.full(count, np.uint64(base))
-        factors[0] = 1
-        found.append(np.multiply.accumulate(factors))
-    return found[0], found[1]
 
 
 @lru_cache(maxsize=1)
