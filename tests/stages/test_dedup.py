@@ -88,7 +88,7 @@ def test_the_best_licensed_stays_where_that_is_asked_for(tmp_path: Path) -> None
     store, corpus = corpus_of(tmp_path, "rows", texts, licences)
     longest = run_stage(dedup, Dedup(), corpus, store=store, site=Site(workers=1))
     best = run_stage(dedup, Dedup(keep="best_licensed"), corpus, store=store, site=Site(workers=1))
-    assert longest.table("documents")["path"].to_pylist() == ["gpl.py"]
+    assert longest.table("documents")["path"].to_pylist() == ["nobody.py"]
     assert best.table("documents")["path"].to_pylist() == ["copy.py"]
     reasons = {row["detail"].split()[0]: row["reason"] for row in best.table("rejected").to_pylist()}
     assert reasons == {"gpl.py": "near_duplicate", "mit.py": "exact_copy", "nobody.py": "near_duplicate"}

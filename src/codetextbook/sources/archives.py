@@ -199,7 +199,7 @@ def _zip_trouble(info: zipfile.ZipInfo) -> tuple[str, str] | None:
 
 def _tar_members(file: IO[bytes], name: str, glob: Any, bare: bool) -> Iterator[_Member]:
     stream = _Counted(_decompressed(file, name))
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", tarinfo=_Header) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header it has seen
             path = info.name

@@ -122,10 +122,7 @@ class _Keys:
     def __init__(self, ids: NDArray[np.uint64]) -> None:
         self._ids = ids
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, number: Any) -> Any:
+    def __getitem__(self, number: int, /) -> tuple[int, ...]:
         return tuple(self._ids[number].tolist())
 
 
@@ -178,9 +175,9 @@ def _fill(
         names.append(f"old-{number:05d}")
         if not shelf.has(names[-1]):
             table = pq.read_table(path, columns=["bands", "shingles"], partitioning=None)
-            sets = [np.array(one, np.uint64) for one in table["shingles"].to_pylist()]
-            bands = np.array(table["bands"].to_pylist(), np.uint64).reshape(len(sets), -1).T
-            shelf.put(names[-1], sets, np.ascontiguousarray(bands))
+            old = [np.array(one, np.uint64) for one in table["shingles"].to_pylist()]
+            old_bands = np.array(table["bands"].to_pylist(), np.uint64).reshape(len(old), -1).T
+            shelf.put(names[-1], old, np.ascontiguousarray(old_bands))
     spans = _spans(parts, corpus.old)
     new = [f"new-{number:05d}" for number in range(len(parts))]
     lacking = [place for place, name in enumerate(new) if not shelf.has(name)]
@@ -191,7 +188,8 @@ def _fill(
     )
     for place in lacking:
         wanted = int((copies[spans[place].start : spans[place].stop] < 0).sum())
-        sets, bands = [], [band_keys([], cfg.seed, per_band)]
+        sets: list[Hashes] = []
+        bands = [band_keys([], cfg.seed, per_band)]
         while len(sets) < wanted:
             some, keys = next(done)
             sets += some

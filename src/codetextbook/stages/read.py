@@ -222,7 +222,8 @@ def judge(file: File, cfg: Read) -> dict[str, Any]:
                 return _rejection(file, kind, f"{masked.found} found")
             text, counts[kind] = masked
     key = document_id(text)
-    row = {"id": key, "text": text, "source": file.source, "licence": licence, "path": file.path, "quality": None}
+    row: dict[str, Any] = {"id": key, "text": text, "source": file.source, "licence": licence, "path": file.path}
+    row["quality"] = None
     if _has_facts(cfg):
         is_code = cfg.facts == "syntax" and file.path.endswith((".py", ".pyi"))
         syntax = facts_of(text)._asdict() if is_code else {}

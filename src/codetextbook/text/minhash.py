@@ -41,6 +41,12 @@ class Sets(Protocol):
     def __getitem__(self, number: int, /) -> Hashes: ...
 
 
+class Keys(Protocol):
+    """What decides between equals, for each text by its number."""
+
+    def __getitem__(self, number: int, /) -> Any: ...
+
+
 @lru_cache(maxsize=4)
 def _factors(seed: int) -> NDArray[np.uint32]:
     rng = np.random.default_rng([seed, HASHES])
@@ -135,7 +141,7 @@ def buckets_of(band: Callable[[int], NDArray[np.uint64]], bands: int, count: int
 def near_duplicates(
     sets: Sets,
     sizes: NDArray[np.int64],
-    keys: Sequence[Any],
+    keys: Keys,
     buckets: Buckets,
     rank: Sequence[NDArray[Any]],
     threshold: float,
