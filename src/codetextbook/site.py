@@ -102,6 +102,8 @@ class Site(Config):
 
     workers: int = Field(default_factory=_cores, ge=1, le=4096)
     """Processes that map over documents."""
+    cluster: str = ""
+    """Address of a Ray cluster that maps over documents in their place (`10.0.0.1:6379`, `auto`; extra `cluster`); empty: this machine."""
     threads: int = Field(default_factory=_cores, ge=1, le=4096)
     """Threads of one numeric process (training, embedding, generation)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -148,7 +150,7 @@ class Site(Config):
         )
 
     def engine(self) -> Engine:
-        """The engine that maps a function over items, here."""
-        from codetextbook.engine import LocalEngine
+        """The engine that maps a function over items: here, or on the cluster."""
+        from codetextbook.engine import LocalEngine, RayEngine
 
-        return LocalEngine(self.workers)
+        return RayEngine(self.cluster) if self.cluster else LocalEngine(self.workers)

@@ -14,7 +14,7 @@ from codetextbook.errors import ConfigError, InputError
 from codetextbook.nouns import document_id
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.read import Folder, Packages, Read, Rows, StandardLibrary, listing, read
+from codetextbook.stages.read import Folder, Packages, Read, Rows, StandardLibrary, draw, read
 from codetextbook.store import Artifact, Store
 
 CODE = "def area(width, height):\n    return width * height  # plain and long enough to be read\n"
@@ -125,33 +125,52 @@ def test_the_stacks_layout_is_read(tmp_path: Path, ending: str) -> None:
     )
 
 
-def test_broken_rows_are_explained(tmp_path: Path) -> None:
-    cut = tmp_path / "cut.jsonl.gz"
-    cut.write_bytes(gzip.compress(b'{"content": "x"}\n' * 999)[:-9])
-    with pytest.raises(InputError, match="broken file"):
-        listing(Read(sources=(Rows(path=str(cut)),)))
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text('{"body": "x"}\n')
-    with pytest.raises(InputError, match="no column 'content' in row 0.*one of body"):
-        listing(Read(sources=(Rows(path=str(other)),)))
-
-
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column 'content' or 'text' in row 0.*one of body"):
+        draw(Read(sources=(Rows(path=str(other)),)), tmp_path)
     with pytest.raises(InputError, match="no folder"):
-        listing(Read(sources=(Folder(path=str(tmp_path / "nowhere")),)))
+        draw(Read(sources=(Folder(path=str(tmp_path / "nowhere")),)), tmp_path)
     with pytest.raises(InputError, match="not installed: no-such-thing.*pip install no-such-thing"):
-        listing(Read(sources=(Packages(names=("no_such_thing",)),)))
+        draw(Read(sources=(Packages(names=("no_such_thing",)),)), tmp_path)
     with pytest.raises(ConfigError):
         Read.parse({"sources": [{"kind": "stdlibs"}]}, where="my.toml")
 
 
-def test_a_cap_draws_the_same_files_again_and_counts_the_others() -> None:
+def test_a_cap_draws_the_same_files_again_and_counts_the_others(tmp_path: Path) -> None:
     cfg = Read(sources=(StandardLibrary(), Packages(names=("click", "rich"))), max_files_per_source=30, max_files=50)
-    files, over = listing(cfg)
-    assert len(files) == 50
-    assert listing(cfg) == (files, over)
-    assert files != listing(cfg.replace({"seed": 1}))[0]
-    assert not any(file.path.startswith("/") for file in files)
+    artifact = make(tmp_path, cfg)
+    flow = artifact.manifest["flow"]
+    assert flow["rows_in"] - flow["rejected"]["over_cap"] == 50
+    paths = artifact.table("documents")["path"].to_pylist()
+    assert make(tmp_path / "again", cfg).digest == artifact.digest
+    assert paths != make(tmp_path / "other", cfg.replace({"seed": 1})).table("documents")["path"].to_pylist()
+    assert not any(path.startswith("/") for path in paths)
+    by_source = {row["source"] for row in artifact.table("rejected").to_pylist() if row["reason"] == "over_cap"}
+    assert {"stdlib", "package:rich"} <= by_source
+
+
+def test_a_read_that_is_cut_short_goes_on_at_its_next_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import codetextbook.stages.read as stage
+
+    monkeypatch.setattr(stage, "FILES_PER_PART", 7)
+    monkeypatch.setattr(stage, "OVER_PER_PART", 5)
+    cfg = Read(sources=(StandardLibrary(),), max_files=40, max_files_per_source=60)
+    whole = make(tmp_path, cfg)
+    names = sorted(path.name for path in whole.folder.glob("*.parquet"))
+    assert len([name for name in names if name.startswith("documents")]) == 6
+    again = run_stage_with(tmp_path / "cut", whole, names[:3] + [name for name in names if "rejected" in name][:3], cfg)
+    assert again.digest == whole.digest
+
+
+def run_stage_with(root: Path, whole: Artifact, names: list[str], cfg: Read) -> Artifact:
+    """The stage where some parts of an earlier attempt stand already."""
+    folder = Store(root / "store1").folder("read", whole.id)
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes((whole.folder / name).read_bytes())
+    return make(root, cfg)
 
 
 def test_two_workers_read_what_one_reads(tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ class LocalEngine:
             return
         pool = _pools.get(self.workers) or _start(self.workers)
         waiting: deque[Future[list[Result]]] = deque()
-        chunks = _chunks(iter(items), chunk)
+        chunks = chunks_of(iter(items), chunk)
         try:
             for some in chunks:
-                waiting.append(pool.submit(_apply, function, some))
+                waiting.append(pool.submit(apply_all, function, some))
                 if len(waiting) >= self.workers * IN_FLIGHT_PER_WORKER:
                     yield from waiting.popleft().result()
             while waiting:
@@ -92,10 +92,12 @@ def _settle(parent: int) -> None:
         os._exit(1)
 
 
-def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+def chunks_of(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """The items, so many at a time."""
     while some := list(islice(items, size)):
         yield some
 
 
-def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+def apply_all(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    """In a worker: the function's results for some items."""
     return [function(item) for item in items]

@@ -3,94 +3,80 @@
 Each file becomes a document or a rejection with its reason: nothing is skipped in silence. Paths are kept relative to their source, so that
 the same files give the same artifact on every machine. A cap is a seeded sample, not the head of a list.
 
-Sources: the standard library, installed packages, folders, and JSON Lines or Parquet in The Stack's layout. What a source holds is not part
-of the artifact's id: raise `revision` after files have changed.
+Sources are `codetextbook.sources`. They are gone through twice, to count, so that a cap can be a fair draw, and to read. Both times as a
+stream: memory does not grow with the corpus, but for one byte a file where a cap applies. What a source holds is not part of the
+artifact's id: raise `revision` after files have changed.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from importlib import resources
-from typing import Annotated, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import Field
 
-from codetextbook import sources
 from codetextbook.config import Config
 from codetextbook.errors import InputError
 from codetextbook.nouns import DOCUMENT, REJECTED, document_id
-from codetextbook.shards import split, to_table
+from codetextbook.shards import to_table
 from codetextbook.site import Site
+from codetextbook.sources import (
+    AnySource,
+    Archives,
+    Batch,
+    File,
+    Folder,
+    Git,
+    Hub,
+    Packages,
+    Rows,
+    StackExchange,
+    StandardLibrary,
+)
 from codetextbook.stages.contract import stage
-from codetextbook.store import Writer
-from codetextbook.text.decode import decode_prose, decode_python
+from codetextbook.store import Artifact, Writer
+from codetextbook.text.code_facts import facts_of
+from codetextbook.text.decode import Decoded, decode_prose, decode_python, settle
+from codetextbook.text.licences import header_licence, is_allowed
+from codetextbook.text.notebook import to_markdown
 from codetextbook.text.python_ast import parse
+from codetextbook.text.secrets import mask_personal, mask_secrets
 
-FILES_PER_PART, FILES_PER_TASK = 1_000, 50
+__all__ = [
+    "Archives",
+    "Folder",
+    "Git",
+    "Hub",
+    "Packages",
+    "Read",
+    "Rows",
+    "StackExchange",
+    "StandardLibrary",
+    "read",
+]
 
+FILES_PER_PART = 1_000
+OVER_PER_PART = 100_000
+"""Files over a cap, of which only the names are kept."""
 
-class StandardLibrary(Config):
-    """The standard library of the running Python."""
-
-    kind: Literal["stdlib"] = "stdlib"
-    """This source."""
-    exclude: tuple[str, ...] = ("test", "idlelib", "lib2to3", "site-packages", "__pycache__")
-    """Names of folders left out (ours: test suites and what is not a library)."""
-
-
-class Packages(Config):
-    """Packages installed in the running environment."""
-
-    kind: Literal["packages"] = "packages"
-    """This source."""
-    names: tuple[str, ...] = ()
-    """Distributions to read; none named means all that are installed."""
-    exclude: tuple[str, ...] = ("codetextbook",)
-    """Distributions left out."""
-
-
-class Folder(Config):
-    """A folder of the user's own."""
-
-    kind: Literal["folder"] = "folder"
-    """This source."""
-    path: str
-    """Where it is; a relative path starts at the current folder."""
-    name: str = "folder"
-    """What the source is called in documents."""
-    glob: str = "**/*.py"
-    """Which files, as in pathlib."""
-    licence: str = ""
-    """Licence of all its files, if they share one (SPDX)."""
-
-
-class Rows(Config):
-    """JSON Lines (also gzip) or Parquet with one file a row, as The Stack has it."""
-
-    kind: Literal["rows"] = "rows"
-    """This source."""
-    path: str
-    """A file, or a folder of them."""
-    name: str = "rows"
-    """What the source is called in documents."""
-    text_column: str = "content"
-    """Column of the file's text (The Stack: `content`; its newer layout: `text`)."""
-    path_column: str = "max_stars_repo_path"
-    """Column of the file's path."""
-    licence_column: str = "max_stars_repo_licenses"
-    """Column of the licences."""
-
-
-Source = Annotated[StandardLibrary | Packages | Folder | Rows, Field(discriminator="kind")]
+OVER, WANTED, DONE = 0, 1, 2
+_ALONE = "leave the sources alone while they are read, and run again"
 
 
 class Read(Config):
     """Where real code comes from."""
 
-    sources: tuple[Source, ...] = (StandardLibrary(), Packages())
+    sources: tuple[AnySource, ...] = (StandardLibrary(), Packages())
     """Read in this order."""
     seed: int = 0
     """Seed of the sample that a cap takes."""
@@ -106,37 +92,101 @@ class Read(Config):
     """Files with a longer line are data or generated (StarCoder and The Stack use 1,000)."""
     syntax: Literal["any", "parses"] = "any"
     """`parses` rejects files that the running Python cannot parse."""
+    licences: tuple[str, ...] = ()
+    """Licences that are read (SPDX: `MIT`, `Apache-2.0`; `""` admits files that state none); empty: all."""
+    licence_headers: bool = False
+    """A line `SPDX-License-Identifier` in a file's head counts more than what its source says."""
+    secrets: Literal["keep", "mask", "reject"] = "keep"
+    """Keys and tokens: `mask` puts `<KEY>` in their place (extra `secrets`)."""
+    personal: Literal["keep", "mask", "reject"] = "keep"
+    """E-mail and public IP addresses: `mask` puts `<EMAIL>` and `<IP_ADDRESS>` in their place."""
+    facts: Literal["none", "syntax"] = "none"
+    """`syntax`: the table `facts` has for each document its functions, docstrings, comments, imports, and where it does not parse."""
     first: Literal["graded", "none"] = "graded"
     """`graded`: a cap never leaves out files for which the product ships recorded grades, so that `annotate` finds them."""
     revision: int = 0
     """Raise it to read again sources whose files have changed."""
 
 
-class Kept(NamedTuple):
-    """What became of some files."""
+FACTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("score", pa.int64()),
+        ("answer_score", pa.int64()),
+        ("secrets", pa.int32()),
+        ("personal", pa.int32()),
+        ("parses", pa.bool_()),
+        ("error", pa.string()),
+        ("error_line", pa.int32()),
+        ("error_column", pa.int32()),
+        ("python2", pa.bool_()),
+        ("functions", pa.int32()),
+        ("classes", pa.int32()),
+        ("docstring_share", pa.float64()),
+        ("comment_share", pa.float64()),
+        ("imports", pa.list_(pa.string())),
+    ]
+)
+"""What is known of a document beside its text, by its id: votes (StackExchange), what was masked, and what its syntax tree says."""
 
-    documents: list[dict[str, Any]]
-    rejected: list[dict[str, Any]]
+
+class Draw(NamedTuple):
+    """Which files are read: for each, in the order of the sources, whether the caps leave it in."""
+
+    wanted: NDArray[np.uint8]
+    sources: int
+    """Of how many sources files are read; each package is one."""
 
 
-def listing(cfg: Read) -> tuple[list[sources.File], list[sources.File]]:
-    """Files to read and files over the caps, both in the order of sources and paths.
+def draw(cfg: Read, scratch: Path) -> Draw:
+    """Count all sources, and draw where there is more than the caps allow.
 
     Raises:
         InputError: a source is missing.
     """
-    found: list[sources.File] = []
-    for source in cfg.sources:
-        found += _files(source)
-    by_source: dict[str, list[sources.File]] = {}
-    for file in found:
-        by_source.setdefault(file.source, []).append(file)
     first = graded_paths() if cfg.first == "graded" else frozenset()
-    chosen: set[sources.File] = set()
-    for name, files in by_source.items():
-        chosen |= _sample(files, cfg.max_files_per_source, f"{cfg.seed}/{name}", first)
-    chosen = _sample([file for file in found if file in chosen], cfg.max_files, f"{cfg.seed}/all", first)
-    return [file for file in found if file in chosen], [file for file in found if file not in chosen]
+    spans: dict[str, list[range]] = {}
+    preferred: list[int] = []
+    total = 0
+    for source in cfg.sources:
+        for name, count, own in _counts(source, first, scratch):
+            spans.setdefault(name, []).append(range(total, total + count))
+            preferred += [total + place for place in own]
+            total += count
+    wanted, is_first = np.ones(total, np.uint8), np.zeros(total, bool)
+    is_first[preferred] = True
+    for name, ranges in spans.items():
+        if sum(map(len, ranges)) > cfg.max_files_per_source:
+            places = np.concatenate([np.arange(one.start, one.stop) for one in ranges])
+            _sample(wanted, places, is_first, cfg.max_files_per_source, f"{cfg.seed}/{name}")
+    if int(wanted.sum()) > cfg.max_files:
+        _sample(wanted, np.flatnonzero(wanted), is_first, cfg.max_files, f"{cfg.seed}/all")
+    return Draw(wanted, sum(any(wanted[one.start : one.stop].any() for one in ranges) for ranges in spans.values()))
+
+
+def _counts(source: AnySource, first: frozenset[str], scratch: Path) -> Iterator[tuple[str, int, list[int]]]:
+    """Name and number of files of each batch, and which of them are of the first to be kept."""
+    if not isinstance(source, StandardLibrary | Packages):
+        for name, count in source.sizes(scratch):
+            yield name, count, []
+        return
+    for batch in source.batches(scratch):
+        files = batch.files([True] * len(batch))
+        yield batch.source, len(batch), [place for place, file in enumerate(files) if file.path in first]
+
+
+def _sample(
+    wanted: NDArray[np.uint8], places: NDArray[np.int64], is_first: NDArray[np.bool_], most: int, seed: str
+) -> None:
+    """Want only so many of some files: those that come first, then a seeded draw from the others."""
+    preferred, others = places[is_first[places]], places[~is_first[places]]
+    choice = random.Random(seed)
+    wanted[places] = OVER
+    if len(preferred) >= most:
+        wanted[preferred[choice.sample(range(len(preferred)), most)]] = WANTED
+    else:
+        wanted[preferred] = WANTED
+        wanted[others[choice.sample(range(len(others)), most - len(preferred))]] = WANTED
 
 
 def graded_paths() -> frozenset[str]:
@@ -145,49 +195,56 @@ def graded_paths() -> frozenset[str]:
     return frozenset(json.loads(line)["path"] for line in lines)
 
 
-def _files(source: StandardLibrary | Packages | Folder | Rows) -> list[sources.File]:
-    if isinstance(source, StandardLibrary):
-        return sources.standard_library(source.exclude)
-    if isinstance(source, Packages):
-        return sources.packages(source.names, source.exclude)
-    if isinstance(source, Folder):
-        return sources.folder(source.path, source.name, source.glob, source.licence)
-    return sources.rows(source.path, source.name, source.text_column, source.path_column, source.licence_column)
-
-
-def _sample(files: Sequence[sources.File], most: int, seed: str, first: frozenset[str]) -> set[sources.File]:
-    """At most so many of the files: those in `first`, then a seeded draw from the others."""
-    if len(files) <= most:
-        return set(files)
-    preferred = [file for file in files if file.path in first and file.source.startswith(("stdlib", "package:"))]
-    others = [file for file in files if file not in set(preferred)]
-    draw = random.Random(seed)
-    if len(preferred) >= most:
-        return set(draw.sample(preferred, most))
-    return {*preferred, *draw.sample(others, most - len(preferred))}
-
-
-def judge(file: sources.File, cfg: Read) -> dict[str, Any]:
+def judge(file: File, cfg: Read) -> dict[str, Any]:
     """One file as a row of DOCUMENT, or of REJECTED (told apart by `reason`)."""
+    if file.reason:
+        return _rejection(file, file.reason, file.detail)
     try:
-        data = file.read()
-    except (OSError, InputError) as error:
-        return _rejection(file, "unreadable", str(getattr(error, "strerror", None) or error))
-    decoded = decode_python(data) if file.path.endswith((".py", ".pyi")) else decode_prose(data)
+        decoded = _decoded(file)
+    except OSError as error:
+        return _rejection(file, "unreadable", error.strerror or str(error))
+    except InputError as error:
+        return _rejection(file, "too_large", str(error))
     if decoded.reason:
         return _rejection(file, decoded.reason, decoded.detail)
     text = decoded.text
     reason, detail = _unfit(text, cfg)
+    licence = (header_licence(text) if cfg.licence_headers else "") or file.licence
+    if not reason and cfg.licences and not is_allowed(licence, cfg.licences):
+        reason, detail = "licence", licence or "none is stated"
     if reason:
         return _rejection(file, reason, detail, text)
-    return {
-        "id": document_id(text),
-        "text": text,
-        "source": file.source,
-        "licence": file.licence,
-        "path": file.path,
-        "quality": None,
-    }
+    counts: dict[str, int] = {}
+    for kind, policy, mask in (("secrets", cfg.secrets, mask_secrets), ("personal", cfg.personal, mask_personal)):
+        if policy != "keep":
+            masked = mask(text)
+            if masked.found and policy == "reject":
+                return _rejection(file, kind, f"{masked.found} found")
+            text, counts[kind] = masked
+    key = document_id(text)
+    row: dict[str, Any] = {"id": key, "text": text, "source": file.source, "licence": licence, "path": file.path}
+    row["quality"] = None
+    if _has_facts(cfg):
+        is_code = cfg.facts == "syntax" and file.path.endswith((".py", ".pyi"))
+        syntax = facts_of(text)._asdict() if is_code else {}
+        row["facts"] = {"id": key, "score": file.score, "answer_score": file.answer_score, **counts, **syntax}
+    return row
+
+
+def _has_facts(cfg: Read) -> bool:
+    """Whether there is anything to know of documents beside their texts."""
+    asked = cfg.facts == "syntax" or cfg.secrets != "keep" or cfg.personal != "keep"
+    return asked or any(isinstance(source, StackExchange) for source in cfg.sources)
+
+
+def _decoded(file: File) -> Decoded:
+    if file.text is not None:
+        decoded = settle(file.text)
+    elif file.path.endswith((".py", ".pyi")):
+        decoded = decode_python(file.read())
+    else:
+        decoded = decode_prose(file.read())
+    return to_markdown(decoded.text) if file.path.endswith(".ipynb") and not decoded.reason else decoded
 
 
 def _unfit(text: str, cfg: Read) -> tuple[str, str]:
@@ -205,7 +262,7 @@ def _unfit(text: str, cfg: Read) -> tuple[str, str]:
     return "", ""
 
 
-def _rejection(file: sources.File, reason: str, detail: str, text: str = "") -> dict[str, Any]:
+def _rejection(file: File, reason: str, detail: str, text: str = "") -> dict[str, Any]:
     return {
         "id": document_id(text or f"{file.source}/{file.path}"),
         "reason": reason,
@@ -215,29 +272,121 @@ def _rejection(file: sources.File, reason: str, detail: str, text: str = "") -> 
     }
 
 
-def judge_all(files: Sequence[sources.File], cfg: Read) -> Kept:
-    """Every file of one task."""
-    rows = [judge(file, cfg) for file in files]
-    return Kept([row for row in rows if "reason" not in row], [row for row in rows if "reason" in row])
+class Task(NamedTuple):
+    """What a worker is given: some files, and for each whether it is wanted, over the cap, or done already."""
+
+    batch: Batch
+    states: bytes
 
 
-def _tasks(files: Sequence[sources.File], part: range) -> Iterator[Sequence[sources.File]]:
-    for start in range(part.start, part.stop, FILES_PER_TASK):
-        yield files[start : min(start + FILES_PER_TASK, part.stop)]
+def judge_all(task: Task, cfg: Read) -> list[dict[str, Any] | None]:
+    """A row for each file of one task, in its order; None for what is done already."""
+    files = task.batch.files([state == WANTED for state in task.states])
+    rows: list[dict[str, Any] | None] = []
+    for state in task.states:
+        file = next(files, None)
+        if file is None:
+            break
+        wanted = judge(file, cfg) if state == WANTED else None
+        rows.append(_rejection(file, "over_cap", "") if state == OVER else wanted)
+    if len(rows) < len(task.states) or next(files, None) is not None:
+        raise InputError(f"{task.batch.source} has changed since it was counted", where="[read] sources", hint=_ALONE)
+    return rows
+
+
+def _tasks(cfg: Read, states: NDArray[np.uint8], scratch: Path) -> Iterator[Task]:
+    start = 0
+    for source in cfg.sources:
+        for batch in source.batches(scratch):
+            task = Task(batch, states[start : start + len(batch)].tobytes())
+            start += len(batch)
+            if task.states.count(DONE) < len(task.states):
+                yield task
+    if start != len(states):
+        raise InputError(
+            f"the sources had {len(states)} files when they were counted and have {start} now",
+            where="[read] sources",
+            hint=_ALONE,
+        )
+
+
+class Parts:
+    """Cuts rows into the artifact's parts, by the number of files that were read."""
+
+    def __init__(self, out: Writer, wanted: int, has_facts: bool) -> None:
+        self._out, self._wanted = out, wanted
+        self._tables = ("documents", "rejected", *(("facts",) if has_facts else ()))
+        self._num_parts = max(1, -(-wanted // FILES_PER_PART))
+        self._documents: list[dict[str, Any]] = []
+        self._rejected: list[dict[str, Any]] = []
+        self._over: list[dict[str, Any]] = []
+        self._index = self._over_index = 0
+        while self._index < self._num_parts and self._has(self._index):
+            self._index += 1
+        self.files_done = min(wanted, self._index * FILES_PER_PART)
+        """Files of the parts that stand already."""
+
+    def _has(self, index: int) -> bool:
+        return all(self._out.has(f"{name}-{index:05d}") for name in self._tables)
+
+    def add(self, row: dict[str, Any] | None) -> None:
+        """The next file's row."""
+        if row is None:
+            return
+        if row.get("reason") == "over_cap":
+            self._over.append(row)
+            if len(self._over) == OVER_PER_PART:
+                self._flush_over()
+            return
+        (self._rejected if "reason" in row else self._documents).append(row)
+        self.files_done += 1
+        if self.files_done % FILES_PER_PART == 0:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left; every table has at least one part."""
+        if self._index < self._num_parts:
+            self._flush()
+        if self._over or not self._over_index:
+            self._flush_over()
+
+    def _flush(self) -> None:
+        self._out.table("documents", self._index, to_table(self._documents, DOCUMENT))
+        self._out.table("rejected", self._index, to_table(self._rejected, REJECTED))
+        if "facts" in self._tables:
+            self._out.table("facts", self._index, to_table([row["facts"] for row in self._documents], FACTS))
+        self._documents, self._rejected = [], []
+        self._index += 1
+        self._out.progress(self.files_done, self._wanted, "files")
+
+    def _flush_over(self) -> None:
+        self._out.table("rejected", self._num_parts + self._over_index, to_table(self._over, REJECTED))
+        self._over = []
+        self._over_index += 1
 
 
 @stage(version=1)
 def read(cfg: Read, *, out: Writer, site: Site) -> None:
     """Sources to documents."""
-    files, over = listing(cfg)
-    engine = site.engine()
-    parts = split(len(files), FILES_PER_PART)
-    for index, part in enumerate(parts):
-        if not (out.has(f"documents-{index:05d}") and out.has(f"rejected-{index:05d}")):
-            done = list(engine.map(partial(judge_all, cfg=cfg), _tasks(files, part)))
-            out.table("documents", index, to_table([row for kept in done for row in kept.documents], DOCUMENT))
-            out.table("rejected", index, to_table([row for kept in done for row in kept.rejected], REJECTED))
-        out.progress(part.stop, len(files), "files")
-    out.table("rejected", len(parts), to_table([_rejection(file, "over_cap", "") for file in over], REJECTED))
-    out.fact("sources", len({file.source for file in files}))
-    out.flow(rows_in=len(files) + len(over), unit="documents")
+    drawn = draw(cfg, out.scratch)
+    states = drawn.wanted
+    parts = Parts(out, int(states.sum()), _has_facts(cfg))
+    states[np.flatnonzero(states)[: parts.files_done]] = DONE
+    for rows in site.engine().map(partial(judge_all, cfg=cfg), _tasks(cfg, states, out.scratch)):
+        for row in rows:
+            parts.add(row)
+    parts.close()
+    out.fact("sources", drawn.sources)
+    if cfg.secrets != "keep" or cfg.personal != "keep":
+        out.fact("masked", _masked(out.folder))
+    out.flow(rows_in=len(states), unit="documents")
+
+
+def _masked(folder: Path) -> dict[str, int]:
+    """How many secrets and addresses were masked in all."""
+    counts = {"secrets": 0, "personal": 0}
+    for part in Artifact(folder).parts("facts"):
+        table = pq.read_table(part, columns=list(counts), partitioning=None)
+        for name in counts:
+            counts[name] += pc.sum(table[name]).as_py() or 0
+    return counts

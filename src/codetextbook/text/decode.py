@@ -35,6 +35,17 @@ def decode_prose(data: bytes) -> Decoded:
     return _decode(data.removeprefix(codecs.BOM_UTF8), "utf-8")
 
 
+def settle(text: str) -> Decoded:
+    """Text that came as text, newlines spelt one way. Reasons: `not_utf8` (half of a pair of code points), `nul_bytes`."""
+    if "\0" in text:
+        return Decoded("", "nul_bytes", f"first at character {text.index(chr(0))}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return Decoded("", "not_utf8", f"half of a pair of code points at character {error.start}")
+    return Decoded(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def _decode(data: bytes, encoding: str) -> Decoded:
     try:
         text = data.decode(encoding)

@@ -1,30 +1,30 @@
-"""Which texts are nearly the same: code-token shingles, MinHash to find candidates, exact Jaccard to judge them.
+"""Which texts are nearly the same: MinHash bands to find candidates, exact Jaccard to judge them, the first in rank to stay.
 
-Tokens are code tokens: operators, case, identifiers and numbers are kept, so that `a < b` and `a > b` differ. Shingles are runs of
-`SHINGLE_TOKENS` tokens. Bands are loose (28 bands of 4 hashes) on purpose: a shared band only makes a candidate, and each candidate is
-compared exactly, so that nothing is removed that is not at the threshold or above. At similarity 0.7 a pair shares a band with
-probability 1 - (1 - 0.7^4)^28 > 0.999.
+Bands are loose on purpose: a shared band only makes a candidate, and each candidate is compared exactly, so that nothing is removed that is
+not at the threshold or above. They are as loose as it takes for a pair at the threshold to share one with a probability above 0.999: 28
+bands of 4 hashes at 0.7, 18 of 6 at 0.85.
 
-Everything works on whole batches in NumPy; hashes are fixed constants, never Python's seeded `hash`.
+One band is looked at at a time: sorted, and neighbours compared. That is flat in memory and needs no hash table.
 """
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-SHINGLE_TOKENS = 5
-BANDS, HASHES_PER_BAND = 28, 4
+from codetextbook.text.shingles import Hashes
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+HASHES = 112
+MAX_MISSED = 0.001
+"""Share of pairs at the threshold that may share no band (ours)."""
 
-Hashes = NDArray[np.uint64]
+_SHINGLES_PER_BLOCK = 1 << 15
+"""So many, and their products, stay in the processor's cache."""
+_MIX = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class Removal(NamedTuple):
@@ -35,92 +35,157 @@ class Removal(NamedTuple):
     similarity: float
 
 
-def shingles(text: str) -> Hashes:
-    """Sorted distinct 64-bit hashes of the text's token runs; a text of fewer tokens is one run."""
-    tokens = _TOKEN.findall(text)
-    ids = np.fromiter((zlib.crc32(token.encode("utf-8", "surrogatepass")) for token in tokens), np.uint64, len(tokens))
-    if len(ids) == 0:
-        return np.zeros(0, np.uint64)
-    length = min(SHINGLE_TOKENS, len(ids))
-    count = len(ids) - length + 1
-    runs = np.zeros(count, np.uint64)
-    for offset in range(length):
-        runs = _scramble(runs * np.uint64(31) + ids[offset : offset + count] + np.uint64(offset + 1))
-    return np.unique(runs)
+class Sets(Protocol):
+    """The shingles of each text by its number: a list, or a shelf on disk."""
+
+    def __getitem__(self, number: int, /) -> Hashes: ...
 
 
-def signature(hashes: Hashes, seed: int) -> NDArray[np.uint32]:
-    """MinHash signature: for each of 112 hash functions the least value over the shingles; zeros for no shingles."""
-    if len(hashes) == 0:
-        return np.zeros(BANDS * HASHES_PER_BAND, np.uint32)
-    rng = np.random.default_rng([seed, 112])
-    factors = rng.integers(0, 2**63, BANDS * HASHES_PER_BAND, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    least = np.full(len(factors), np.iinfo(np.uint64).max, np.uint64)
-    for start in range(0, len(hashes), 4096):  # bounds memory: 4,096 shingles x 112 functions
-        block = hashes[start : start + 4096, None] * factors[None, :]
-        np.minimum(least, block.min(axis=0), out=least)
-    return (least >> np.uint64(32)).astype(np.uint32)
+class Keys(Protocol):
+    """What decides between equals, for each text by its number."""
+
+    def __getitem__(self, number: int, /) -> Any: ...
 
 
-def candidates(signatures: NDArray[np.uint32]) -> list[tuple[int, int]]:
-    """Pairs of row numbers that share a band, each once, in order. One band at a time bounds memory.
+@lru_cache(maxsize=4)
+def _factors(seed: int) -> NDArray[np.uint32]:
+    rng = np.random.default_rng([seed, HASHES])
+    return rng.integers(0, 2**31, HASHES, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
 
-    Within a bucket every row is paired with every other: buckets are small once exact copies are gone.
-    """
-    pairs: set[tuple[int, int]] = set()
-    for band in range(BANDS):
-        part = np.ascontiguousarray(signatures[:, band * HASHES_PER_BAND : (band + 1) * HASHES_PER_BAND])
-        keys = part.view(np.dtype((np.void, part.dtype.itemsize * HASHES_PER_BAND))).ravel()
-        order = np.argsort(keys, kind="stable")
-        edges = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
-        for bucket in np.split(order, edges):
-            if len(bucket) > 1:
-                rows = sorted(bucket.tolist())
-                pairs.update((a, b) for i, a in enumerate(rows) for b in rows[i + 1 :])
-    return sorted(pairs)
+
+def signatures(sets: Sequence[Hashes], seed: int) -> NDArray[np.uint32]:
+    """MinHash signatures: for each text and each of 112 hash functions the least value over its shingles; zeros for no shingles."""
+    found = np.zeros((len(sets), HASHES), np.uint32)
+    block: list[int] = []
+    size = 0
+    for place, one in enumerate(sets):
+        if block and size + len(one) > _SHINGLES_PER_BLOCK:
+            _sign(sets, block, seed, found)
+            block, size = [], 0
+        if len(one):
+            block.append(place)
+            size += len(one)
+    if block:
+        _sign(sets, block, seed, found)
+    return found
+
+
+def _sign(sets: Sequence[Hashes], places: Sequence[int], seed: int, found: NDArray[np.uint32]) -> None:
+    short = np.concatenate([(sets[place] >> np.uint64(32)).astype(np.uint32) for place in places])
+    sizes = np.array([len(sets[place]) for place in places])
+    starts, values = np.cumsum(sizes) - sizes, np.empty_like(short)
+    least = np.empty((HASHES, len(places)), np.uint32)
+    for row, factor in enumerate(_factors(seed)):
+        np.multiply(short, factor, out=values)
+        np.minimum.reduceat(values, starts, out=least[row])
+    found[places] = least.T
+
+
+def hashes_per_band(threshold: float) -> int:
+    """The most hashes a band may have, and at most 8, so that hardly any pair at the threshold is missed."""
+    fit = [size for size in range(1, 9) if (1 - threshold**size) ** (HASHES // size) < MAX_MISSED]
+    return max(fit, default=1)
+
+
+def band_keys(sets: Sequence[Hashes], seed: int, per_band: int) -> NDArray[np.uint64]:
+    """A key for each band and text: row `b` is band `b`. Equal keys make candidates."""
+    bands = HASHES // per_band
+    if not sets:
+        return np.zeros((bands, 0), np.uint64)
+    least = signatures(sets, seed)[:, : bands * per_band].astype(np.uint64)
+    keys = np.zeros((len(sets), bands), np.uint64)
+    for place in range(per_band):
+        keys = (keys ^ (keys >> np.uint64(31))) * _MIX + least[:, place::per_band]
+    return np.ascontiguousarray(keys.T)
 
 
 def jaccard(first: Hashes, second: Hashes) -> float:
     """Exact Jaccard similarity of two sorted sets of shingles; two empty sets are not alike."""
-    shared = len(np.intersect1d(first, second, assume_unique=True))
-    total = len(first) + len(second) - shared
-    return shared / total if total else 0.0
+    shorter, longer = sorted((first, second), key=len)
+    if len(shorter) == 0:
+        return 0.0
+    places = np.minimum(np.searchsorted(longer, shorter), len(longer) - 1)
+    shared = int(np.count_nonzero(longer[places] == shorter))
+    return shared / (len(first) + len(second) - shared)
 
 
-def near_duplicates(sets: Sequence[Hashes], keys: Sequence[str], threshold: float, seed: int) -> list[Removal]:
-    """Remove greedily: go through the texts from the longest, keep each that is below the threshold to all kept so far.
+class Buckets(NamedTuple):
+    """For each text that shares a band with another: the buckets it is in. A bucket is one key of one band."""
 
-    `keys` decide between texts of equal length, so that the result does not depend on their order. Every removal names a keeper that
-    stays and is at least `threshold` similar; no two kept texts that share a band are.
+    rows: NDArray[np.int64]
+    """Numbers of these texts, in order."""
+    starts: NDArray[np.int64]
+    """Where in `buckets` each text's begin; one more at the end."""
+    buckets: NDArray[np.int64]
+
+
+def buckets_of(band: Callable[[int], NDArray[np.uint64]], bands: int, count: int) -> Buckets:
+    """Buckets of more than one text, over all bands, one band in memory at a time."""
+    rows, buckets = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    for number in range(bands):
+        keys = band(number)
+        order = np.argsort(keys, kind="stable")
+        same = keys[order][1:] == keys[order][:-1]
+        shared = np.zeros(count, bool)
+        shared[:-1] |= same
+        shared[1:] |= same
+        which = np.concatenate(([0], np.cumsum(~same)))[:count] if count else np.zeros(0, np.int64)
+        rows.append(order[shared].astype(np.int32))
+        buckets.append(which[shared] + number * count)
+    row, bucket = np.concatenate(rows).astype(np.int64), np.concatenate(buckets)
+    order = np.argsort(row, kind="stable")
+    distinct, starts = np.unique(row[order], return_index=True)
+    return Buckets(distinct, np.append(starts, len(row)), bucket[order])
+
+
+def near_duplicates(
+    sets: Sets,
+    sizes: NDArray[np.int64],
+    keys: Keys,
+    buckets: Buckets,
+    rank: Sequence[NDArray[Any]],
+    threshold: float,
+    *,
+    settled: int = 0,
+) -> list[Removal]:
+    """Remove greedily: go through the texts by rank, keep each that is below the threshold to all kept so far.
+
+    `rank` are columns to sort by, the most important first. `keys` decide between keepers that are equally alike, so that the result does
+    not depend on the order of the texts. The first `settled` texts stay whatever they are like. Every removal names a keeper that stays
+    and is at least `threshold` similar; no two kept texts that share a band are. Only kept texts are compared with: a cluster of n copies
+    costs n comparisons.
     """
-    if not sets:
-        return []
-    pairs = candidates(np.stack([signature(hashes, seed) for hashes in sets]))
-    alike: dict[int, list[tuple[int, float]]] = {}
-    for a, b in pairs:
-        shorter, longer = sorted((len(sets[a]), len(sets[b])))
-        if longer == 0 or shorter / longer < threshold:
-            continue
-        similarity = jaccard(sets[a], sets[b])
-        if similarity >= threshold:
-            alike.setdefault(a, []).append((b, similarity))
-            alike.setdefault(b, []).append((a, similarity))
-    kept = [True] * len(sets)
-    judged = [False] * len(sets)
+    rows = buckets.rows
+    order = np.lexsort((*(column[rows] for column in reversed(rank)), rows >= settled))
+    kept_in: dict[int, list[int]] = {}
     removals = []
-    for row in sorted(alike, key=lambda row: (-len(sets[row]), keys[row])):
-        judged[row] = True
-        keepers = [
-            (similarity, keys[other], other) for other, similarity in alike[row] if judged[other] and kept[other]
-        ]
-        if keepers:
-            similarity, _, keeper = max(keepers)
-            kept[row] = False
-            removals.append(Removal(row, keeper, similarity))
+    for place in order.tolist():
+        row = int(rows[place])
+        own = buckets.buckets[buckets.starts[place] : buckets.starts[place + 1]].tolist()
+        if row >= settled:
+            others = {other for bucket in own for other in kept_in.get(bucket, ())}
+            alike = _alike(sets, sizes, row, others, threshold)
+            if alike:
+                similarity, _, keeper = max((similarity, keys[other], other) for other, similarity in alike)
+                removals.append(Removal(row, keeper, similarity))
+                continue
+        for bucket in own:
+            kept_in.setdefault(bucket, []).append(row)
     return sorted(removals)
 
 
-def _scramble(values: Hashes) -> Hashes:
-    """A bijection of 64 bits that spreads every input bit (xor, multiply, xor)."""
-    values = (values ^ (values >> np.uint64(29))) * _MIX
-    return values ^ (values >> np.uint64(32))
+def _alike(
+    sets: Sets, sizes: NDArray[np.int64], row: int, others: set[int], threshold: float
+) -> list[tuple[int, float]]:
+    """Which of some texts are at the threshold, and how alike they are."""
+    size = int(sizes[row])
+    near = [
+        other
+        for other in sorted(others)
+        if size and sizes[other] and min(size, sizes[other]) / max(size, sizes[other]) >= threshold
+    ]
+    if not near:
+        return []
+    own = sets[row]
+    judged = [(other, jaccard(own, sets[other])) for other in near]
+    return [(other, similarity) for other, similarity in judged if similarity >= threshold]
