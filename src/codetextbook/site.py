@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import ConfigError
+from codetextbook.train.settings import Placement
 
 if TYPE_CHECKING:
     from codetextbook.engine import Engine
@@ -109,6 +110,8 @@ class Site(Config):
     sandbox: Literal["require", "wasi", "unsafe"] = "require"
     """`wasi` runs model-written code in a WebAssembly runtime (tier D, extra `wasi`), for systems without Linux's layers; `unsafe` lets it
     run without confinement where none can be had. Recorded in every result."""
+    training: Placement = Placement()
+    """Processes that train a model together, and what they do to save memory or time."""
     teacher: TeacherSite = TeacherSite()
     """The endpoint that `annotate`, `textbook` and `exercises` may ask."""
 
