@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import ConfigError
+from codetextbook.train.settings import Placement
 
 if TYPE_CHECKING:
     from codetextbook.engine import Engine
@@ -115,6 +116,8 @@ class Site(Config):
     """Who keeps the numbers of running steps beside `metrics.jsonl`, in the workspace's folder `tracked/` (extra `trackers`)."""
     tracker_project: str = Field(default="codetextbook", min_length=1, max_length=100)
     """The project under which trackio and wandb file them."""
+    training: Placement = Placement()
+    """Processes that train a model together, and what they do to save memory or time."""
     teacher: TeacherSite = TeacherSite()
     """The endpoint that `annotate`, `textbook` and `exercises` may ask."""
 

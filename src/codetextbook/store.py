@@ -295,6 +295,10 @@ class Store:
         """Where an artifact is, or will be."""
         return self.root / stage / artifact_id
 
+    def scratch(self, stage: str, artifact_id: str) -> Path:
+        """Where an artifact's writer keeps what it needs between attempts; there only while it is being made."""
+        return self.folder(stage, artifact_id) / _SCRATCH
+
     def find(self, stage: str, artifact_id: str) -> Artifact | None:
         """The artifact, if it is whole."""
         folder = self.folder(stage, artifact_id)

@@ -1,68 +1,27 @@
-"""Training: golden losses, exact resuming after SIGKILL, accumulation, and what happens when numbers go wrong."""
+"""Training: golden losses, accumulation, number formats, and what happens when numbers go wrong."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from debug_lesson import GOLDEN, ROUNDING, SELDOM, SETTINGS, TINY, losses, run, same_weights
 
 from codetextbook.errors import InputError, TrainingError
-from codetextbook.model.config import PhiConfig
 from codetextbook.model.phi import Phi
-from codetextbook.train import checkpoint, loop
+from codetextbook.train import parallel
 from codetextbook.train.loader import Sequences
-from codetextbook.train.loop import Data, Trained, train
-from codetextbook.train.settings import Training
-
-TINY = PhiConfig(vocabulary=64, layers=2, hidden=32, heads=2, mlp=64, rotary_dims=8, context=32)
-SETTINGS = Training(
-    steps=30,
-    batch_sequences=4,
-    micro_batch_sequences=4,
-    warmup_steps=5,
-    dropout=0.1,
-    precision="fp32",
-    validate_every_steps=10,
-    validation_sequences=4,
-)
-
-
-def data() -> Data:
-    """A sequence that can be learnt: each token follows from the two before it."""
-    tokens = np.zeros(4_000, dtype=np.uint16)
-    tokens[:2] = 3, 5
-    for place in range(2, len(tokens)):
-        tokens[place] = (tokens[place - 1] * 5 + tokens[place - 2] + 1) % 64
-    return Data(Sequences(tokens[:3_600], 32, 0), Sequences(tokens[3_600:], 32, 0), 2.0)
-
-
-def run(
-    scratch: Path, settings: Training = SETTINGS, visit: Callable[[int, Callable[[], Phi]], None] | None = None
-) -> Trained:
-    scratch.mkdir(parents=True, exist_ok=True)
-    model = Phi(TINY).initialise(0)
-    return train(model, settings, data(), device="cpu", threads=1, scratch=scratch, visit=visit)
-
-
-def same_weights(first: Phi, second: Phi) -> bool:
-    return all(
-        torch.equal(one, other)
-        for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    )
+from codetextbook.train.precision import SCALE_DOUBLES_AFTER, LossScale
+from codetextbook.train.settings import Placement
 
 
 def test_the_first_thirty_losses_are_golden(tmp_path: Path) -> None:
-    losses = [row["loss"] for row in run(tmp_path).metrics]
-    golden = json.loads((Path(__file__).parent / "golden_losses.json").read_text())
-    assert losses == pytest.approx(golden, abs=2e-4)
-    assert losses[-1] < losses[0]
+    found = losses(run(tmp_path))
+    assert found == pytest.approx(GOLDEN, abs=ROUNDING)
+    assert found[-1] < found[0]
 
 
 def test_two_runs_are_equal_to_the_bit_and_another_seed_is_not(tmp_path: Path) -> None:
@@ -70,52 +29,7 @@ def test_two_runs_are_equal_to_the_bit_and_another_seed_is_not(tmp_path: Path) -
     assert first.metrics == second.metrics
     assert same_weights(first.model, second.model)
     other = run(tmp_path / "c", SETTINGS.replace({"seed": 1}))
-    assert [row["loss"] for row in other.metrics] != [row["loss"] for row in first.metrics]
-
-
-def _die_at(step: int, scratch: Path, settings: Training) -> None:
-    """Train with a checkpoint after every step, and die by SIGKILL in the middle of one."""
-    loop.CHECKPOINT_SECONDS = loop.CHECKPOINT_SHARE = 0.0
-    loop.CHECKPOINT_SHARE = 1e9
-
-    def visit(done: int, _: Callable[[], Phi]) -> None:
-        if done == step:
-            write = checkpoint.save_file
-
-            def half(*args: object) -> None:
-                write(*args)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-            checkpoint.save_file = half
-
-    run(scratch, settings, visit=visit)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_killed_at_any_step_even_while_saving_and_resumed_is_never_interrupted(tmp_path: Path, optimizer: str) -> None:
-    settings = SETTINGS.replace({"optimizer": optimizer})
-    whole = run(tmp_path / "whole", settings)
-    for step in (1, 4, 9, 10, 17, 29):
-        child = multiprocessing.get_context("spawn").Process(target=_die_at, args=(step, tmp_path / "killed", settings))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
-    resumed = run(tmp_path / "killed", settings)
-    assert resumed.metrics == whole.metrics
-    assert same_weights(resumed.model, whole.model)
-
-
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
-    for step in (1, 2, 3):
-        checkpoint.write(tmp_path, step, {"x": torch.full((8,), float(step))}, {"rows": [], "skips": 0})
-    assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["step-00000002", "step-00000003"]
-    newest = tmp_path / "step-00000003.safetensors"
-    damaged = bytearray(newest.read_bytes())
-    damaged[-1] ^= 1
-    newest.write_bytes(damaged)
-    found = checkpoint.newest(tmp_path)
-    assert found is not None
-    assert (found.step, found.tensors["x"][0].item()) == (2, 2.0)
+    assert losses(other) != losses(first)
 
 
 def test_accumulated_gradients_equal_those_of_one_batch(tmp_path: Path) -> None:
@@ -149,23 +63,94 @@ def test_bf16_follows_fp32(tmp_path: Path, optimizer: str) -> None:
     assert rounded != exact
 
 
-def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_training(
+def test_fp16_follows_fp32_and_a_step_that_overflows_is_counted_and_halves_the_scale(tmp_path: Path) -> None:
+    plain = SETTINGS.replace({"dropout": 0.0, "steps": 8})
+    exact = run(tmp_path / "fp32", plain)
+    found = run(tmp_path / "fp16", plain.replace({"precision": "fp16"}))
+    assert [row["skipped"] for row in found.metrics] == [False] * 8
+    assert all(np.isfinite(row["gradient_norm"]) for row in found.metrics)
+    assert losses(found) == pytest.approx(losses(exact), abs=0.01)
+    assert losses(found) != losses(exact)
+    log = [json.loads(line) for line in (tmp_path / "fp16" / "metrics.jsonl").read_text().splitlines()]
+    assert {row["loss_scale"] for row in log} == {65_536.0}
+
+
+def test_fp16_skips_until_the_scale_fits_and_goes_on_with_it_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = loop.next_token_loss
+    settings = SETTINGS.replace({"dropout": 0.0, "steps": 8, "precision": "fp16"})
+    start = LossScale.__init__
+
+    def too_large(self: LossScale, dtype: torch.dtype) -> None:
+        start(self, dtype)
+        self.value = 2.0**24
+
+    monkeypatch.setattr(LossScale, "__init__", too_large)
+    rows = run(tmp_path / "whole", settings, Placement(save_every_minutes=SELDOM, save_every_steps=4)).metrics
+    skips = [row["skipped"] for row in rows]
+    assert skips[0]
+    assert not any(skips[skips.index(False) :])
+    log = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert log[-1]["loss_scale"] == 2.0 ** (24 - sum(skips))
+    for part in (tmp_path / "whole").glob("step-00000008*"):
+        part.unlink()
+    monkeypatch.undo()
+    assert run(tmp_path / "whole", settings).metrics == rows
+
+
+def test_the_loss_scale_doubles_after_a_long_calm() -> None:
+    scale = LossScale(torch.float16)
+    for _ in range(SCALE_DOUBLES_AFTER):
+        scale.update(finite=True)
+    assert scale.value == 2 * 65_536
+
+
+def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_training_with_the_batch_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = parallel.next_token_loss
     calls = []
 
     def poisoned(*args: torch.Tensor) -> torch.Tensor:
         calls.append(1)
-        return sound(*args) * (float("nan") if len(calls) == 2 else 1.0)  # type: ignore[arg-type]
+        return sound(*args) * (float("nan") if len(calls) == 4 else 1.0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "next_token_loss", poisoned)
+    monkeypatch.setattr(parallel, "next_token_loss", poisoned)
     rows = run(tmp_path / "once", SETTINGS.replace({"steps": 6})).metrics
     assert [row["skipped"] for row in rows] == [False, True, False, False, False, False]
     assert rows[1]["loss"] is None
-    monkeypatch.setattr(loop, "next_token_loss", lambda *args: sound(*args) * float("nan"))
-    with pytest.raises(TrainingError, match="not finite for 20 steps in a row"):
+    monkeypatch.setattr(parallel, "next_token_loss", lambda *args: sound(*args) * float("nan"))
+    with pytest.raises(TrainingError, match=r"not finite for 20 steps in a row: .* first embed.weight") as told:
         run(tmp_path / "always")
+    kept = Path(told.value.where.rpartition(" ")[2])
+    batch = Sequences(np.load(tmp_path / "always/packed/train-00000.npy"), TINY.context, 0).batch(19, 4)
+    assert np.array_equal(np.load(kept)["ids"], batch.ids_bt.numpy())
+
+
+def test_recomputing_keeps_less_and_leaves_every_bit(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    settings = SETTINGS.replace({"steps": 3})
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        usual = run(tmp_path / "usual", settings)
+        whole = sum(kept)
+        kept.clear()
+        recomputed = run(tmp_path / "recomputed", settings, Placement(recompute=True))
+    assert losses(recomputed) == losses(usual)
+    assert sum(kept) < whole / 2
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_golden_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    plain = SETTINGS.replace({"dropout": 0.0, "steps": 3, "validate_every_steps": 100})
+    usual = losses(run(tmp_path / "usual", plain))
+    assert losses(run(tmp_path / "compiled", plain, Placement(compile=True))) == pytest.approx(usual, abs=ROUNDING)
+    assert any((tmp_path / "cache").rglob("*"))
 
 
 def test_weight_decay_reaches_matrices_alone(tmp_path: Path) -> None:

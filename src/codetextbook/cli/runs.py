@@ -69,7 +69,8 @@ def run(recipe: str, work: str, changes: tuple[str, ...], mode: Mode | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a table.")
 def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> None:
     """State, rows, tokens, dollars and time of each step, before anything runs."""
-    planned = open_run(recipe, work, changes).plan()
+    opened = open_run(recipe, work, changes)
+    planned = opened.plan()
     if as_json:
         click.echo(json.dumps([asdict(line) for line in planned]))
         return
@@ -96,10 +97,33 @@ def plan(recipe: str, work: str, changes: tuple[str, ...], as_json: bool) -> Non
     for line in planned:
         if line.note:
             click.echo(f"{line.name}: {line.note}.")
+    _tell_footprints(opened)
     seen = {line.known for line in planned}
     for word, meaning in KNOWN.items():
         if word in seen:
             click.echo(meaning)
+
+
+def _tell_footprints(opened: Run) -> None:
+    """What trainings that are worth a GPU would take on three kinds of them, by the model that train/footprint.py states."""
+    from codetextbook.train.footprint import CARDS, footprint
+
+    placement = opened.site.training
+    cards = placement.processes * placement.machines if placement.engine != "one" else 8
+    placement = placement if placement.engine != "one" else placement.replace({"engine": "ddp", "processes": cards})
+    for name, training in (("pretrain", opened.recipe.pretrain), ("finetune", opened.recipe.finetune)):
+        for card in CARDS:
+            told = footprint(opened.recipe.pretrain.model, training, placement, card, cards)
+            if told.hours * cards < 1:
+                return  # not worth a cluster
+            fits = (
+                f"micro_batch_sequences up to {told.fitting_micro_batch}" if told.fitting_micro_batch else "none fits"
+            )
+            click.echo(
+                f"{name} on {cards} x {card.name}, {placement.engine}: {told.gigabytes:,.0f} GB of {card.memory_gigabytes:.0f} each "
+                f"({fits}), {told.tokens_per_second:,.0f} tokens/s at {card.utilisation:.0%} of peak, {told.hours:,.0f} h, "
+                f"{told.dollars:,.0f} dollars at {card.dollars_per_hour:.2f} an hour. Arithmetic, not measured: docs/training.md"
+            )
 
 
 def _range(value: float | None, low: float | None, high: float | None, show: Callable[[float], str]) -> str:
@@ -209,6 +233,23 @@ def sensitivity(recipe: str, work: str, changes: tuple[str, ...]) -> None:
     """Sit the exams again with misspelt, reworded, longer and renamed prompts (paper, appendix B)."""
     artifact = make(open_run(recipe, work, changes), "sensitivity")
     click.echo(f"\n{artifact.file('sensitivity.md').read_text(encoding='utf-8')}")
+
+
+@main.command()
+@click.argument("recipe", default="laptop")
+@recipe_options
+def join(recipe: str, work: str, changes: tuple[str, ...]) -> None:
+    """Be a further machine of the RECIPE's trainings (site.toml [training] machines), in a workspace that all machines see."""
+    from codetextbook.train.launch import take_part
+
+    opened = open_run(recipe, work, changes)
+    for name in ("pretrain", "finetune"):
+        step = opened.steps[name]
+        click.echo(f"{name}: waiting for the first machine")
+        take_part(
+            opened.store.scratch(step.stage.name, step.id),
+            lambda step=step: opened.store.find(step.stage.name, step.id),
+        )
 
 
 @main.command()

@@ -207,18 +207,18 @@ def attend_from_one(
 
 
 def rotations(positions: Num[Tensor, "b t"], dims: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each (b, 1, t, r), of the angles position x base^(-2i/r), in both halves alike."""
+    """Cosines and sines, each (b, 1, t, r / 2), of the angles position x base^(-2i/r)."""
     steps = torch.arange(0, dims, 2, device=positions.device, dtype=torch.float32)
     frequencies = torch.exp(steps * (-math.log(ROPE_BASE) / dims))
     angles = positions[:, None, :, None].float() * frequencies
-    both = torch.cat([angles, angles], dim=-1)
-    return both.cos().to(dtype), both.sin().to(dtype)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 def rotate(x_bkth: Float[Tensor, "b k t h"], cos: Tensor, sin: Tensor) -> Float[Tensor, "b k t h"]:
-    """Rotary position on the first r dims of each head, rotate-half form; the rest passes through."""
-    r = cos.shape[-1]
-    turning, passing = x_bkth[..., :r], x_bkth[..., r:]
-    low, high = turning[..., : r // 2], turning[..., r // 2 :]
-    turned = turning * cos + torch.cat([-high, low], dim=-1) * sin
-    return torch.cat([turned, passing], dim=-1)
+    """Rotary position on the first r dims of each head, rotate-half form; the rest passes through.
+
+    One split and one concatenation: slices would cost a tensor of zeros each on the way back.
+    """
+    half = cos.shape[-1]
+    low, high, passing = x_bkth.split((half, half, x_bkth.shape[-1] - 2 * half), dim=-1)
+    return torch.cat([low * cos - high * sin, high * cos + low * sin, passing], dim=-1)

@@ -32,16 +32,25 @@ def finetune(cfg: Finetune, vocab: Artifact, practice: Artifact, base: Artifact,
     """Train the base on exercises, keeping checkpoints as model folders `checkpoints/step-000000`."""
     from codetextbook.model.folder import SETTINGS, load, save  # these load torch, which reading a recipe should not
     from codetextbook.train.lesson import Lesson, keep_metrics, vocabulary_of
+    from codetextbook.train.loop import Keeping
 
     model = load(base.file("model")).model
     vocabulary = vocabulary_of(vocab, model.config)
     lesson = Lesson.of(practice, context=model.config.context, seed=cfg.seed)
 
-    def visit(step: int, current: Callable[[], Phi]) -> None:
+    def keep(step: int, current: Callable[[], Phi]) -> None:
         name = f"checkpoints/step-{step:06d}"
-        if (step % cfg.save_every_steps == 0 or step == cfg.steps) and not out.has(f"{name}/{SETTINGS}"):
+        if not out.has(f"{name}/{SETTINGS}"):
             save(current(), vocabulary, out.file, name)
 
-    trained = lesson.teach(model, cfg, out=out, device=site.device, threads=site.threads, visit=visit)
+    trained = lesson.teach(
+        model,
+        cfg,
+        out=out,
+        device=site.device,
+        threads=site.threads,
+        placement=site.training,
+        keeping=Keeping(cfg.save_every_steps, keep),
+    )
     out.fact("checkpoints", -(-cfg.steps // cfg.save_every_steps))
     keep_metrics(trained.metrics, cfg, lesson, out)

@@ -13,9 +13,10 @@ from codetextbook.model.config import PhiConfig
 from codetextbook.model.phi import Phi
 from codetextbook.shards import to_table
 from codetextbook.store import Artifact, Writer
+from codetextbook.train.launch import Job, launch
 from codetextbook.train.loader import Sequences
-from codetextbook.train.loop import METRICS, Data, Trained, Visitor, train
-from codetextbook.train.settings import Training
+from codetextbook.train.loop import METRICS, Data, Keeping, Trained, train
+from codetextbook.train.settings import Placement, Training
 from codetextbook.train.tokens import Tokens
 
 
@@ -24,6 +25,7 @@ class Lesson:
     """Arrays to learn from and to be measured on."""
 
     data: Data
+    packed: Artifact
 
     @classmethod
     def of(cls, packed: Artifact, *, context: int, seed: int) -> Self:
@@ -39,27 +41,41 @@ class Lesson:
                 Sequences(tokens, context, seed),
                 validation,
                 float(packed.manifest["facts"]["validation_bytes_per_token"]),
-            )
+            ),
+            packed,
         )
 
     def teach(
-        self, model: Phi, cfg: Training, *, out: Writer, device: str, threads: int, visit: Visitor | None = None
+        self,
+        model: Phi,
+        cfg: Training,
+        *,
+        out: Writer,
+        device: str,
+        threads: int,
+        placement: Placement,
+        keeping: Keeping | None = None,
     ) -> Trained:
-        """Train the model; checkpoints go to the artifact's scratch folder, progress to whoever watches."""
+        """Train the model, here or by many processes; checkpoints go to the artifact's scratch folder, progress to whoever watches."""
 
         def tell(done: int, total: int, facts: dict[str, float]) -> None:
             out.progress(done, total, "steps", **facts)
 
-        return train(
-            model,
-            cfg,
-            self.data,
-            device=device,
-            threads=threads,
-            scratch=out.scratch,
-            progress=tell,
-            visit=visit,
-        )
+        if placement.engine == "one":
+            return train(
+                model,
+                cfg,
+                self.data,
+                device=device,
+                threads=threads,
+                scratch=out.scratch,
+                placement=placement,
+                progress=tell,
+                keeping=keeping,
+            )
+        every = keeping.every_steps if keeping else None
+        job = Job(cfg, model.config, self.packed.folder, placement, device, threads, every)
+        return launch(job, model, out.scratch, tell, keeping)
 
 
 def vocabulary_of(vocab: Artifact, model: PhiConfig) -> Tokenizer:

@@ -43,10 +43,10 @@ class Sequences:
     def __len__(self) -> int:
         return max(0, (len(self.tokens) - 1) // self.context)
 
-    def batch(self, step: int, sequences: int) -> Batch:
-        """The sequences of one optimizer step."""
+    def batch(self, step: int, sequences: int, start: int = 0, stop: int | None = None) -> Batch:
+        """The sequences of one optimizer step, or those numbered `start` to `stop` of them."""
         first = step * sequences
-        places = [self._place(number) for number in range(first, first + sequences)]
+        places = [self._place(first + number) for number in range(start, sequences if stop is None else stop)]
         return self.at(places)
 
     def at(self, places: list[int]) -> Batch:

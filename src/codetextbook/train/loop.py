@@ -2,14 +2,17 @@
 
 What a step does follows from the settings and its number: sequences, learning rate and dropout are drawn from seed and step. Progress is
 kept in checkpoints, at most 2 % of the time being spent on writing them. A step whose gradient is not finite changes nothing and is
-counted; too many in a row end the training. Equal bits hold for one machine, one torch and one number of threads.
+counted; too many in a row end the training, with the batch kept. Equal bits hold for one machine, one torch, one number of threads and of
+processes; on other numbers losses agree to rounding.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +25,15 @@ import torch
 from codetextbook.errors import TrainingError
 from codetextbook.model.phi import Phi
 from codetextbook.train import checkpoint
+from codetextbook.train.group import Group
 from codetextbook.train.loader import Sequences
-from codetextbook.train.loss import next_token_loss
-from codetextbook.train.memory import keep_freed_memory
-from codetextbook.train.optimizer import Masters
-from codetextbook.train.precision import choose, resolve_device
+from codetextbook.train.memory import fitting_micro_batch, is_out_of_memory, keep_freed_memory
+from codetextbook.train.parallel import learner
+from codetextbook.train.precision import LossScale, choose, resolve_device
 from codetextbook.train.schedule import learning_rate
-from codetextbook.train.settings import Training
+from codetextbook.train.settings import Placement, Training
 
 SKIPS_IN_A_ROW = 20
-CHECKPOINT_SECONDS = 30.0
 CHECKPOINT_SHARE = 0.02
 """Share of the time that writing checkpoints may take."""
 
@@ -68,8 +70,16 @@ class Trained(NamedTuple):
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told (steps done, steps in all, facts)."""
-Visitor = Callable[[int, Callable[[], Phi]], None]
-"""Told each step that is done, with a way to get the model as it is then, in full precision."""
+Keep = Callable[[int, Callable[[], Phi]], None]
+"""Told a step that is to be kept, with a way to get the model as it is then, in full precision."""
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Models to be kept on the way: after every so many steps, and after the last."""
+
+    every_steps: int
+    keep: Keep
 
 
 def train(
@@ -80,8 +90,9 @@ def train(
     device: str,
     threads: int,
     scratch: Path,
+    placement: Placement | None = None,
     progress: Progress | None = None,
-    visit: Visitor | None = None,
+    keeping: Keeping | None = None,
 ) -> Trained:
     """Train for `settings.steps` steps, going on from the newest checkpoint in `scratch` if there is one.
 
@@ -91,45 +102,68 @@ def train(
     torch.set_num_threads(threads)
     keep_freed_memory()
     place = resolve_device(device)
+    placement = placement or Placement()
     devices = [torch.cuda.current_device()] if place == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
-            return _Loop(model.to(place), settings, data, place, scratch).run(progress, visit)
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            "the GPU's memory ran out",
-            where=f"micro_batch_sequences = {settings.micro_batch_sequences}",
-            hint="a smaller micro_batch_sequences; the batch stays the same",
-        ) from error
+            return _Loop(model.to(place), settings, data, place, scratch, placement).run(progress, keeping)
+    except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
+        if not is_out_of_memory(error):
+            raise
+        told = str(error).splitlines()[0][:200]
+    model.zero_grad(set_to_none=True)
+    model.to("cpu")
+    gc.collect()  # what the failed step held is free only now, outside the except block
+    micro = min(settings.micro_batch_sequences, settings.batch_sequences)
+    fits = None
+    if placement.engine in ("one", "ddp"):
+        fits = fitting_micro_batch(
+            model.config, settings, choose(settings.precision, place), place, placement.recompute
+        )
+    tried = f"micro_batch_sequences = {fits} fits, by trial" if fits else "a smaller model: not even one sequence fits"
+    untried = f"micro_batch_sequences = {max(1, micro // 2)}"
+    raise TrainingError(
+        f"memory ran out ({told})",
+        where=f"micro_batch_sequences = {micro}",
+        hint=f"{tried if placement.engine in ('one', 'ddp') else untried}; or recompute = true in site.toml [training]",
+    )
 
 
 class _Loop:
-    def __init__(self, model: Phi, settings: Training, data: Data, device: str, scratch: Path) -> None:
-        self.model, self.settings, self.data, self.device, self.scratch = model, settings, data, device, scratch
-        self.masters = Masters(model, settings, choose(settings.precision, device))
+    def __init__(
+        self, model: Phi, settings: Training, data: Data, device: str, scratch: Path, placement: Placement
+    ) -> None:
+        self.config, self.settings, self.data, self.device, self.scratch = model.config, settings, data, device, scratch
+        self.placement, self.group = placement, Group.joined(device)
+        dtype = choose(settings.precision, device)
+        self.learner = learner(model, settings, dtype, placement, self.group)
+        self.scale = LossScale(torch.float32 if placement.engine.startswith("zero") else dtype)  # DeepSpeed has its own
+        self.saver = checkpoint.Saver(scratch, self.group)
         self.rows: list[dict[str, Any]] = []
         self.skips = 0
         self.schedule_steps = settings.schedule_steps or settings.steps
         self.micro = min(settings.micro_batch_sequences, settings.batch_sequences)
 
-    def run(self, progress: Progress | None, visit: Visitor | None) -> Trained:
+    def run(self, progress: Progress | None, keeping: Keeping | None) -> Trained:
         start = self._resume()
-        began = saved = time.monotonic()
-        cost = 0.0
-        for step in range(start, self.settings.steps):
-            row = self._step(step)
-            self.rows.append(row)
-            self._log(row, time.monotonic() - began)
-            if visit is not None:
-                visit(step + 1, self._full)
-            if progress is not None:
-                rate = (step + 1 - start) * self._tokens_per_step / (time.monotonic() - began)
-                progress(step + 1, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row))
-            if time.monotonic() - saved > max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
-                before = time.monotonic()
-                self._save(step + 1)
-                saved = time.monotonic()
-                cost = saved - before
+        began = self.saved = time.monotonic()
+        try:
+            for step in range(start, self.settings.steps):
+                row = self._step(step)
+                self.rows.append(row)
+                self._log(row, time.monotonic() - began)
+                done = step + 1
+                if keeping is not None and (done % keeping.every_steps == 0 or done == self.settings.steps):
+                    keeping.keep(done, self._full)
+                if progress is not None:
+                    rate = (done - start) * self._tokens_per_step / (time.monotonic() - began)
+                    progress(done, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row))
+                if self._due(done):
+                    self.saver.save(done, self.learner.state(), self._notes())
+                    self.saved = time.monotonic()
+            self.saver.settle(self.settings.steps)
+        finally:
+            self.saver.close()
         return Trained(self._full(), self.rows)
 
     @property
@@ -137,29 +171,28 @@ class _Loop:
         return self.settings.batch_sequences * self.data.train.context
 
     def _step(self, step: int) -> dict[str, Any]:
-        settings = self.settings
-        batch = self.data.train.batch(step, settings.batch_sequences)
+        settings, rank, world = self.settings, self.group.rank, self.group.world
         pieces = settings.batch_sequences // self.micro
+        mine = range(rank * pieces // world, (rank + 1) * pieces // world)
+        batch = self.data.train.batch(step, settings.batch_sequences, mine.start * self.micro, mine.stop * self.micro)
         loss = 0.0
-        for piece in range(pieces):
+        for place, piece in enumerate(mine):
             torch.manual_seed(_drawn(settings.seed, step, piece))
-            some = slice(piece * self.micro, (piece + 1) * self.micro)
+            some = slice(place * self.micro, (place + 1) * self.micro)
             part = self._loss(batch.ids_bt[some], batch.targets_bt[some], settings.dropout)
-            (part / pieces).backward()
-            self.masters.collect()
+            self.learner.backward(part, 1 / pieces, self.scale.value)
             loss += float(part.detach()) / pieces
+        (loss,) = self.group.total([loss])
         rate = learning_rate(
             step, peak=settings.learning_rate, warmup_steps=settings.warmup_steps, schedule_steps=self.schedule_steps
         )
-        norm = self.masters.step(rate)
+        norm = self.learner.step(rate, self.scale.value)
         skipped = not math.isfinite(norm)
         self.skips = self.skips + 1 if skipped else 0
         if self.skips >= SKIPS_IN_A_ROW:
-            raise TrainingError(
-                f"the gradient was not finite for {self.skips} steps in a row",
-                where=f"step {step + 1}",
-                hint='a lower learning_rate, a longer warm-up, or precision = "fp32"',
-            )
+            raise self._never_finite(step, loss, batch)
+        self.learner.clear()
+        self.scale.update(finite=not skipped)
         row = {
             "step": step + 1,
             "tokens": (step + 1) * self._tokens_per_step,
@@ -173,8 +206,19 @@ class _Loop:
         return row
 
     def _loss(self, ids_bt: torch.Tensor, targets_bt: torch.Tensor, dropout: float) -> torch.Tensor:
-        states = self.model.hidden_states(ids_bt.to(self.device), dropout=dropout)
-        return next_token_loss(states.flatten(0, 1), self.model.head, targets_bt.reshape(-1).to(self.device))
+        return self.learner.loss(ids_bt.to(self.device), targets_bt.to(self.device), dropout)
+
+    def _never_finite(self, step: int, loss: float, batch: Any) -> TrainingError:
+        """What to say when steps stay not finite; the batch of the last one is kept for looking at."""
+        kept = self.scratch / f"not-finite-step-{step + 1:08d}.{self.group.rank}.npz"
+        np.savez(kept, ids=batch.ids_bt.numpy(), targets=batch.targets_bt.numpy())
+        weights = self.learner.not_finite()
+        return TrainingError(
+            f"the gradient was not finite for {self.skips} steps in a row: the loss is {loss:.4g}, and so are "
+            f"{len(weights)} weights' gradients, first {weights[0] if weights else 'none here'}",
+            where=f"step {step + 1}, whose batch is kept in {kept}",
+            hint='a lower learning_rate, a longer warm-up, or precision = "fp32"',
+        )
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -195,24 +239,41 @@ class _Loop:
 
     def _full(self) -> Phi:
         with torch.device("meta"):
-            copy = Phi(self.model.config)
-        copy.load_state_dict({name: weight.clone() for name, weight in self.masters.as_saved().items()}, assign=True)
+            copy = Phi(self.config)
+        copy.load_state_dict(self.learner.weights_saved(), assign=True)
         return copy.eval()
 
-    def _save(self, step: int) -> None:
-        checkpoint.write(self.scratch, step, self.masters.state(), {"rows": self.rows, "skips": self.skips})
+    def _due(self, step: int) -> bool:
+        """Whether a checkpoint is to be written now; the first process decides for all."""
+        every = self.placement.save_every_steps
+        if every is not None and step % every == 0:
+            return True
+        calm = max(60 * self.placement.save_every_minutes, self.saver.cost / CHECKPOINT_SHARE)
+        return self.group.agreed(time.monotonic() - self.saved > calm and not self.saver.busy)
+
+    def _notes(self) -> dict[str, Any]:
+        return {"rows": self.rows, "skips": self.skips, "scale": self.scale.state()}
 
     def _resume(self) -> int:
-        found = checkpoint.newest(self.scratch)
+        found = checkpoint.newest(self.scratch, self.group)
         if found is None:
             return 0
-        self.masters.restore(found.tensors)
+        self.learner.restore(found)
         self.rows, self.skips = list(found.notes["rows"]), int(found.notes["skips"])
+        self.scale.restore(found.notes["scale"])
         return found.step
 
     def _log(self, row: dict[str, Any], seconds: float) -> None:
-        with (self.scratch / "metrics.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row | {"seconds_since_start": round(seconds, 3)}) + "\n")
+        if self.group.rank:
+            return
+        facts = {"seconds_since_start": round(seconds, 3)}
+        if self.scale.scales:
+            facts["loss_scale"] = self.scale.value
+        try:
+            with (self.scratch / "metrics.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row | facts) + "\n")
+        except OSError as error:
+            warnings.warn(f"step {row['step']:,} is missing in metrics.jsonl: {error}", RuntimeWarning, stacklevel=2)
 
 
 def _told(row: dict[str, Any]) -> dict[str, float]:

@@ -46,7 +46,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             total -= shares[rows, y].sum()
             shares = shares.exp_()
             shares[rows, y] -= 1.0
-            shares /= count
             grad = shares.to(x.dtype)
             torch.mm(grad, weight_vd, out=grad_states_nd[some])
             grad_weight_vd += grad.T @ x
@@ -58,6 +57,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        (grad_loss,) = outputs
         states, weight, bias = ctx.saved_tensors
-        return states * grad_loss, (weight * grad_loss).to(ctx.dtype), (bias * grad_loss).to(ctx.dtype), None
+        mean = outputs[0] / len(states)
+        return states * mean, (weight * mean).to(ctx.dtype), (bias * mean).to(ctx.dtype), None

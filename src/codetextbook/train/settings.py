@@ -1,4 +1,4 @@
-"""How a model is trained: the settings that pretraining and finetuning share. Loads no torch."""
+"""How a model is trained: the settings that pretraining and finetuning share, and where that happens. Loads no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from codetextbook.config import Config
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Engine = Literal["one", "ddp", "fsdp2", "zero1", "zero2", "zero3"]
 
 
 class Training(Config):
@@ -41,7 +42,8 @@ class Training(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Attention and residual dropout (paper §2.3)."""
     precision: Precision = "auto"
-    """Number format of the passes; `auto`: bf16 where the machine is fast in it, else fp32. Masters stay fp32. (Paper §2.3: fp16.)"""
+    """Number format of the passes; `auto`: bf16 where the machine is fast in it, else fp32. Masters stay fp32. (Paper §2.3:
+    fp16, which comes with a loss scale, and is too slow on CPUs.)"""
     validate_every_steps: int = Field(default=250, ge=1)
     """Steps between measurements on the validation array."""
     validation_sequences: int = Field(default=64, ge=1)
@@ -60,4 +62,38 @@ class Training(Config):
             raise ValueError(f"schedule_steps ({self.schedule_steps}) must reach steps ({self.steps})")
         if self.warmup_steps >= (self.schedule_steps or self.steps):
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must end before the schedule does")
+        return self
+
+
+class Placement(Config):
+    """Which processes train, and what they do to save memory or time: the site's, never part of an identity. Losses agree to rounding."""
+
+    engine: Engine = "one"
+    """`one`: a single process. `ddp`: each process holds the whole model. `fsdp2`: each holds its share of it (PyTorch's fully_shard).
+    `zero1` to `zero3`: DeepSpeed's stages (extra `deepspeed`), the paper's own tool (§2.3)."""
+    processes: int = Field(default=1, ge=1, le=1024)
+    """Processes on each machine, one for each GPU."""
+    machines: int = Field(default=1, ge=1, le=4096)
+    """Machines; on all but the first, `codetextbook join RECIPE` takes part."""
+    rendezvous: str = ""
+    """`HOST:PORT` of the first machine, where several meet."""
+    restarts: int = Field(default=3, ge=0)
+    """How often all processes are started again, from the newest checkpoint, after one has died (torchrun's --max-restarts)."""
+    save_every_minutes: float = Field(default=0.5, ge=0)
+    """Minutes between checkpoints of a training in progress; fewer are written where that would take over 2 % of the time."""
+    save_every_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps between checkpoints, whatever they cost; unset: by minutes alone."""
+    recompute: bool = False
+    """Activations inside the blocks are computed again on the way back: about a third more work for a fraction of the memory."""
+    compile: bool = False
+    """Blocks through torch.compile; pays where a training outlasts the minutes of compiling, which a cache spares the next one."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.engine == "one" and self.processes * self.machines > 1:
+            raise ValueError('engine "one" is one process on one machine: use "ddp" or "fsdp2"')
+        if self.machines > 1 and not self.rendezvous.rpartition(":")[0]:
+            raise ValueError("several machines need a rendezvous, HOST:PORT of the first one")
+        if self.compile and self.engine.startswith("zero"):
+            raise ValueError("compile is for engines one, ddp and fsdp2")
         return self
