@@ -30,7 +30,7 @@ from pydantic import Field, model_validator
 
 from codetextbook.config import Config
 from codetextbook.errors import ConfigError, SandboxError, StageFailed
-from codetextbook.grammar import FAMILIES, draw_exercise, likeness
+from codetextbook.grammar import FAMILIES, Mix, Seen, draw_exercise, likeness
 from codetextbook.nouns import EXERCISE, REJECTED
 from codetextbook.sandbox import Job, Result, Sandbox, Status
 from codetextbook.shards import split, to_rows, to_table
@@ -39,10 +39,13 @@ from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import Request, Teacher, ask_all, connect_ahead, dollars_of, drills
 from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.text.diversity import Gauge
 from codetextbook.text.exercise_form import fault
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
+TOLD = ["id", "prompt", "solution", "writer", "split", "family", "topic"]
+"""Columns from which the facts are told."""
 STUB = "    return None\n"
 SAME_AS = {
     "number_bases": "digits",
@@ -69,8 +72,10 @@ class Exercises(Config):
     """Families that neither training nor validation may hold, compositions included (ours)."""
     validation_share: float = Field(default=0.05, ge=0.0, le=0.5)
     """Share of the topics that are kept for choosing a checkpoint (ours)."""
-    max_depth: int = Field(default=3, ge=1, le=3)
-    """Primitives that one program may compose."""
+    families: tuple[str, ...] = ()
+    """Families that the grammar writes from; empty is all (ours)."""
+    mix: Mix = Mix()
+    """How deep the grammar composes, how it words tasks, and in which idioms it solves them."""
     recorded: bool = True
     """Whether the shipped, recorded exercises are taken in."""
     teacher_exercises: int = Field(default=0, ge=0)
@@ -93,6 +98,8 @@ class Exercises(Config):
     """Share of the grammar's exercises that the sandbox checks again."""
     cpu_seconds: float = Field(default=5.0, gt=0)
     """CPU time of one program in the sandbox."""
+    measured: int = Field(default=2_000, ge=0)
+    """Exercises of each writer whose diversity is measured (ours)."""
     max_rejected_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of rejected exercises above which the stage fails."""
     seed: int = Field(default=0, ge=0)
@@ -100,7 +107,7 @@ class Exercises(Config):
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
-        if self.count and set(FAMILIES) <= set(self.heldout_families):
+        if self.count and set(self.families or FAMILIES) <= set(self.heldout_families):
             raise ValueError("every family is held out: nothing is left to train on")
         if self.heldout and not set(FAMILIES) & set(self.heldout_families):
             raise ValueError("heldout asks for exercises, but heldout_families names no family of the grammar")
@@ -148,7 +155,7 @@ def audited(row: Row, cfg: Exercises) -> bool:
     return share_of(f"{cfg.seed}/audit/{row['id']}") < cfg.audit_share
 
 
-def sift(rows: Sequence[Row], cfg: Exercises, seen: set[str]) -> tuple[list[Row], list[Row]]:
+def sift(rows: Sequence[Row], cfg: Exercises, seen: Seen) -> tuple[list[Row], list[Row]]:
     """Rows that may be kept, with their split, and the table `rejected` of the others; `seen` takes up the digests of the former."""
     kept, rejected = [], []
     for row in rows:
@@ -207,9 +214,9 @@ def batches(num_recorded: int, cfg: Exercises) -> list[Batch]:
     return made or [Batch("recorded", range(0))]
 
 
-def written(part: range, *, seed: int, families: tuple[str, ...], max_depth: int) -> list[Row]:
+def written(part: range, *, seed: int, families: tuple[str, ...], mix: Mix) -> list[Row]:
     """The grammar's records of a range."""
-    return [draw_exercise(seed, index, families=families, max_depth=max_depth) for index in part]
+    return [draw_exercise(seed, index, families=families, mix=mix) for index in part]
 
 
 def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, ...]]:
@@ -219,22 +226,27 @@ def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, .
         ConfigError: a family to hold out is nobody's.
     """
     known = set(FAMILIES) | {name for row in recorded for name in row["family"].split("+")}
-    unknown = sorted(set(cfg.heldout_families) - known)
-    if unknown:
-        where = "[exercises] heldout_families"
-        raise ConfigError(f"no family is called {unknown[0]!r}", where=where, hint=f"one of {', '.join(sorted(known))}")
+    for setting, names, allowed in (
+        ("heldout_families", cfg.heldout_families, known),
+        ("families", cfg.families, set(FAMILIES)),
+    ):
+        unknown = sorted(set(names) - allowed)
+        if unknown:
+            hint = f"one of {', '.join(sorted(allowed))}"
+            raise ConfigError(f"no family is called {unknown[0]!r}", where=f"[exercises] {setting}", hint=hint)
     held = tuple(name for name in FAMILIES if name in cfg.heldout_families)
-    return {"heldout": held, "grammar": tuple(name for name in FAMILIES if name not in cfg.heldout_families)}
+    wanted = cfg.families or FAMILIES
+    return {"heldout": held, "grammar": tuple(n for n in FAMILIES if n in wanted and n not in cfg.heldout_families)}
 
 
-@stage(version=1)
+@stage(version=2)
 def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     """Write, check and split, part by part."""
     recorded = drills.recorded_rows() if cfg.recorded else []
     families = _families(cfg, recorded)
     parts = batches(len(recorded), cfg)
     total = sum(len(batch.rows) for batch in parts)
-    done, seen = 0, set()
+    done, seen = 0, Seen(total)
     engine = site.engine()
     missing = [batch for index, batch in enumerate(parts) if not out.has(f"exercises-{index:05d}")]
     with (
@@ -243,7 +255,8 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
     ):
         for index, batch in enumerate(parts):
             if out.has(f"exercises-{index:05d}"):
-                seen |= {likeness(row) for row in _part(out, index)}
+                for row in _part(out, index):
+                    seen.add(likeness(row))
             else:
                 if batch.writer == "recorded":
                     drafts = Drafts(recorded[batch.rows.start : batch.rows.stop])
@@ -253,7 +266,7 @@ def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
                     out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
                 else:
                     seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
-                    write = partial(written, seed=seed, families=families[batch.writer], max_depth=cfg.max_depth)
+                    write = partial(written, seed=seed, families=families[batch.writer], mix=cfg.mix)
                     tasks = [_shifted(piece, batch.rows) for piece in split(len(batch.rows), ROWS_PER_TASK)]
                     drafts = Drafts([row for task in engine.map(write, tasks) for row in task])
                 _write(index, drafts, cfg, seen, sandbox, out)
@@ -330,7 +343,7 @@ def by_rule(row: Row) -> bool:
     return str(row["writer"]).startswith("grammar")
 
 
-def _write(index: int, drafts: Drafts, cfg: Exercises, seen: set[str], sandbox: Sandbox, out: Writer) -> None:
+def _write(index: int, drafts: Drafts, cfg: Exercises, seen: Seen, sandbox: Sandbox, out: Writer) -> None:
     """Check a part and write it; the kept rows last, since their being there says that the part is done."""
     kept, rejected = sift(drafts.rows, cfg, seen)
     rejected = [*drafts.refused, *rejected]
@@ -361,8 +374,20 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
         StageFailed: more was rejected than the settings allow.
     """
     made = Artifact(out.folder)
-    rows = to_rows(made.table("exercises"))
-    num_rejected = total - len(rows)
+    counted: dict[str, Counter[str]] = {name: Counter() for name in ("writer", "split", "family")}
+    topics, gauge = Seen(total), Gauge(cfg.measured)
+    num_kept = num_ours = num_audited = 0
+    for part in made.parts("exercises"):
+        for row in to_rows(pq.read_table(part, columns=TOLD, partitioning=None)):
+            num_kept += 1
+            num_ours += by_rule(row)
+            num_audited += by_rule(row) and audited(row, cfg)
+            topics.add(hashlib.sha256(row["topic"].encode("utf-8", "surrogatepass")).hexdigest())
+            gauge.add(row["writer"], row["prompt"] + row["solution"], row["topic"])
+            counted["writer"][row["writer"]] += 1
+            counted["split"][row["split"]] += 1
+            counted["family"][row["family"].split("+")[0]] += 1
+    num_rejected = total - num_kept
     if total and num_rejected / total > cfg.max_rejected_share:
         reasons = Counter(made.table("rejected")["reason"].to_pylist()).most_common(1)
         raise StageFailed(
@@ -370,15 +395,14 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
             where="[exercises] max_rejected_share",
             hint=f"fewer exercises, or {num_rejected / total:.2f} to accept it",
         )
-    ours = [row for row in rows if by_rule(row)]
-    num_audited = sum(audited(row, cfg) for row in ours)
     bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
     out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
-    out.fact("writers", dict(Counter(row["writer"] for row in rows)))
-    out.fact("splits", dict(Counter(row["split"] for row in rows)))
-    out.fact("families", dict(Counter(row["family"].split("+")[0] for row in rows)))
-    out.fact("topics", len({row["topic"] for row in rows}))
-    ways = {"in_sandbox": len(rows) - len(ours) + num_audited, "in_process_only": len(ours) - num_audited}
-    out.fact("verified", ways)
+    out.fact("writers", dict(counted["writer"]))
+    out.fact("splits", dict(counted["split"]))
+    out.fact("families", dict(counted["family"]))
+    out.fact("topics", len(topics))
+    out.fact("verified", {"in_sandbox": num_kept - num_ours + num_audited, "in_process_only": num_ours - num_audited})
+    out.fact("diversity", gauge.diversity())
+    out.fact("imports", gauge.imports())
     out.fact("audited", num_audited)
     out.fact("sandbox", site.sandbox)

@@ -38,6 +38,7 @@ from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect_ahead, dollars_of
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
+from codetextbook.text.diversity import Gauge
 
 Row = dict[str, Any]
 
@@ -67,6 +68,8 @@ class Textbook(Config):
     """Share of the grammar's pages that the sandbox runs again."""
     cpu_seconds: float = Field(default=5.0, gt=0)
     """CPU time of one page in the sandbox."""
+    measured: int = Field(default=2_000, ge=0)
+    """Pages of each writer whose diversity is measured (ours)."""
     max_rejected_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of rejected pages above which the stage fails."""
     seed: int = Field(default=0, ge=0)
@@ -217,7 +220,7 @@ def audited(row: Row, cfg: Textbook) -> bool:
     return int(hashlib.sha256(f"{cfg.seed}/audit/{row['id']}".encode()).hexdigest()[:8], 16) < cfg.audit_share * 2**32
 
 
-@stage(version=1)
+@stage(version=2)
 def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     """Take in, write, run and keep pages, part by part."""
     recorded = recorded_rows() if cfg.recorded else []
@@ -360,6 +363,11 @@ def _tell(cfg: Textbook, total: int, site: Site, out: Writer) -> None:
     bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
     out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("writers", dict(Counter(pages["writer"].to_pylist())))
+    gauge = Gauge(cfg.measured)
+    for row in to_rows(pages.select(["writer", "text", "topic"])):
+        gauge.add(row["writer"], row["text"], row["topic"])
+    out.fact("diversity", gauge.diversity())
+    out.fact("imports", gauge.imports())
     out.fact(
         "audited",
         sum(audited(row, cfg) for row in to_rows(pages.select(["id", "writer"])) if row["writer"] == "grammar"),
