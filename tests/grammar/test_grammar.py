@@ -222,7 +222,10 @@ def test_what_was_seen_is_known_as_in_a_set(steps: list[tuple[bool, int]], expec
             seen.discard(digest)
             known.discard(digest)
         assert len(seen) == len(known) and all(one in seen for one in known)
-    assert len(Seen(0, (f"{number:016x}" for number in range(5_000)))) == 5_000
+
+
+def test_what_was_seen_grows_beyond_what_was_expected() -> None:
+    assert len(Seen(0, (f"{number:016x}" for number in range(1, 5_001)))) == 5_000
 
 
 def test_every_primitive_has_a_page() -> None:

@@ -67,7 +67,10 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ("unparsable", {"tests": "assert double(1) ==\n"}),
         ("bad_layout", {"solution": "return 2 * x\n"}),
         ("bad_layout", {"prompt": GOOD["prompt"].rstrip("\n")}),
-        ("not_one_function", {"entry_point": "twice"}),
+        ("wrong_name", {"entry_point": "twice"}),
+        ("name_not_allowed", {"solution": "    return eval('2 * x')\n"}),
+        ("name_not_allowed", {"solution": "    return ().__class__.__base__.__subclasses__() and 2 * x\n"}),
+        ("name_not_allowed", {"tests": GOOD["tests"] + "assert double(4) == open('8').read()\n"}),
         ("not_one_function", {"prompt": "def helper():\n    pass\n\n\n" + GOOD["prompt"]}),
         ("no_docstring", {"prompt": "def double(x):\n", "solution": "    return 2 * x\n"}),
         ("import_not_allowed", {"prompt": "import os\n\n\n" + GOOD["prompt"]}),
@@ -115,6 +118,8 @@ def test_the_facts_tell_how_each_was_verified(tmp_path: Path, shelf: list[dict[s
     assert sum(facts["verified"].values()) == made.rows("exercises") == sum(facts["writers"].values())
     assert facts["writers"]["recorded"] == 1
     assert all(made.table("exercises")["verified"].to_pylist())
+    assert facts["diversity"]["recorded"]["texts"] == 1 and 30 < facts["diversity"]["grammar"]["texts"] <= 72
+    assert set(facts["imports"]) <= {"typing", "collections", "itertools", "math"}
 
 
 def test_a_failing_audit_fails_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,8 @@ _USES = re.compile(rf"(?<![\w.'\"])(?:({'|'.join(_WHOLE)})\.|({'|'.join(sorted(_
 
 def lines_for(code: str) -> list[str]:
     """The import lines that a function's body needs, in order."""
-    whole, named = set(), {}
+    whole: set[str] = set()
+    named: dict[str, set[str]] = {}
     for module, name in _USES.findall(code):
         if module:
             whole.add(module)
