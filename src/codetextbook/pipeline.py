@@ -51,7 +51,7 @@ def phi1(r: Recipe) -> Steps:
     unique = dedup(r.dedup, corpus)
     grades = annotate(r.annotate, unique)  # §2.1
     filtered = curate(r.curate, unique, grades)  # §2.1
-    pages = textbook(r.textbook)  # §2.2
+    pages = textbook(r.textbook, *([filtered] if r.textbook.rewritten else []))  # §2.2
     drills = exercises(r.exercises, *([filtered] if r.exercises.reads_corpus else []))  # §2.2
     clean = decontaminate(r.decontaminate, filtered, pages, drills)  # §5
     vocab = tokenizer(r.tokenizer, clean)

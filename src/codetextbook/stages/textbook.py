@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from codetextbook.config import Config
-from codetextbook.errors import StageFailed
+from codetextbook.errors import ConfigError, StageFailed
 from codetextbook.grammar import write_pages
 from codetextbook.nouns import PAGE, REJECTED, document_id
 from codetextbook.sandbox import Sandbox
@@ -40,6 +40,7 @@ from codetextbook.teacher.assigning import Cells, cell, words_of
 from codetextbook.teacher.checking import Refusal, page_refusal
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import recorded_rows
+from codetextbook.teacher.rewriting import rewrite
 from codetextbook.text.diversity import Gauge
 
 Row = dict[str, Any]
@@ -65,6 +66,8 @@ class Textbook(Config):
     """Families of the grammar that its pages teach; empty is all (ours)."""
     teacher_pages: int = Field(default=0, ge=0)
     """Pages that the site's teacher is asked for (paper §2.2: under 1B tokens, by GPT-3.5)."""
+    rewritten: int = Field(default=0, ge=0)
+    """Curated files that the teacher writes anew, for style and to stand alone (after the paper: SwallowCode)."""
     model: str = ""
     """The teacher's model; empty takes the site's. Named here it is part of the pages' identity."""
     temperature: float = Field(default=0.8, ge=0.0, le=2.0)
@@ -94,7 +97,7 @@ class Textbook(Config):
 
 
 class Batch(NamedTuple):
-    """Where the rows of one part come from: `recorded`, `grammar` or `teacher`."""
+    """Where the rows of one part come from: `recorded`, `grammar`, `teacher` or `rewritten`."""
 
     writer: str
     rows: range
@@ -114,6 +117,7 @@ class Drafts(NamedTuple):
 def batches(num_recorded: int, cfg: Textbook) -> list[Batch]:
     """The parts of the stage, in order."""
     wanted = {"recorded": num_recorded, "grammar": cfg.count, "teacher": cfg.teacher_pages}
+    wanted |= {"rewritten": cfg.rewritten}
     made = [
         Batch(writer, part) for writer, number in wanted.items() if number for part in split(number, PAGES_PER_PART)
     ]
@@ -167,8 +171,9 @@ def audited(row: Row, cfg: Textbook) -> bool:
 
 
 @stage(version=2)
-def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
-    """Take in, write, run and keep pages, part by part."""
+def textbook(cfg: Textbook, *corpus: Artifact, out: Writer, site: Site) -> None:
+    """Take in, write, run and keep pages, part by part. The corpus, curated files, is read only where files are to be rewritten."""
+    files = _files(corpus, cfg)
     recorded = recorded_rows() if cfg.recorded else []
     parts = batches(len(recorded), cfg)
     total = sum(len(batch.rows) for batch in parts)
@@ -183,6 +188,9 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
         for index, batch in enumerate(parts):
             if not out.has(f"pages-{index:05d}"):
                 drafts = _drafts(batch, recorded, cfg, teacher, cells.closed)
+                if batch.writer == "rewritten" and teacher is not None:
+                    drafts = _rewritten(batch, files, teacher, sandbox, cfg)
+                    out.json(f"bill-{index:05d}", {"dollars": drafts.dollars, "repaired": 0})
                 if batch.writer == "teacher" and teacher is not None:
                     drafts = mended(drafts, batch.rows, teacher, sandbox, cfg)
                     out.json(f"bill-{index:05d}", {"dollars": drafts.dollars, "repaired": drafts.repaired})
@@ -195,6 +203,34 @@ def textbook(cfg: Textbook, *, out: Writer, site: Site) -> None:
     out.flow(rows_in=total, unit="pages", kept="pages")
 
 
+def _files(corpus: Sequence[Artifact], cfg: Textbook) -> list[str]:
+    """The curated files to be rewritten, those with the smallest digests.
+
+    Raises:
+        ConfigError: files are to be rewritten, and none are given.
+        StageFailed: there are too few.
+    """
+    if not cfg.rewritten:
+        return []
+    if not corpus:
+        hint = "rewritten = 0, or give the stage the artifact of `curate`"
+        raise ConfigError("no curated files to rewrite", where="[textbook] rewritten", hint=hint)
+    table = corpus[0].table("documents")
+    ranked = sorted(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))[: cfg.rewritten]
+    if len(ranked) < cfg.rewritten:
+        raise StageFailed(
+            f"there are {len(ranked)} curated files", where="[textbook] rewritten", hint=f"{len(ranked)} at most"
+        )
+    return [text for _, text in ranked]
+
+
+def _rewritten(batch: Batch, files: list[str], teacher: Teacher, sandbox: Sandbox, cfg: Textbook) -> Drafts:
+    some = files[batch.rows.start : batch.rows.stop]
+    first, words = batch.rows.start, cfg.max_reply_tokens
+    made = rewrite(some, first, teacher, sandbox, temperature=cfg.temperature, max_tokens=words)
+    return Drafts(made.rows, made.dollars, ran=True)
+
+
 def _drafts(
     batch: Batch, recorded: list[Row], cfg: Textbook, teacher: Teacher | None, closed: Collection[str]
 ) -> Drafts:
@@ -203,6 +239,8 @@ def _drafts(
     if batch.writer == "grammar":
         pages = write_pages(len(batch.rows), cfg.seed, families=cfg.families or None, start=batch.rows.start)
         return Drafts([(row, None) for row in pages])
+    if batch.writer == "rewritten":
+        return Drafts([])
     assert teacher is not None
     return asked(batch.rows, teacher, cfg, closed)
 
@@ -212,7 +250,7 @@ def _teacher(
 ) -> contextlib.AbstractContextManager[Teacher | None]:
     """The site's teacher, once all its pages that are missing are in the journal; nobody where none is wanted."""
     wanted = [batch for batch in missing if batch.writer == "teacher"]
-    if not wanted:
+    if not wanted and not any(batch.writer == "rewritten" for batch in missing):
         return contextlib.nullcontext()
     # Replies that come in batches take a day: all are asked for at once. Else part by part, so that a closed topic costs nothing.
     first = wanted if site.teacher.kind == "batch" or not cfg.cell_patience else wanted[:1]

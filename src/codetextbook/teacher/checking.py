@@ -141,6 +141,6 @@ def _varied(value: Any) -> Iterator[Any]:
     elif isinstance(value, (int, float)):
         yield from (value + 1, -value, 0 * value)
     elif isinstance(value, (str, list, tuple)):
-        yield from (value[::-1], value[:1], value + value)
+        yield from (value[::-1], value[:1], 2 * value)
     elif isinstance(value, dict):
         yield dict(list(value.items())[:1])
