@@ -54,8 +54,8 @@ def phi1(r: Recipe) -> Steps:
     grades = annotate(r.annotate, unique)  # §2.1
     vectors = embed(r.embed, unique)  # §2.1
     filtered = curate(r.curate, unique, grades, vectors)  # §2.1
-    pages = textbook(r.textbook)  # §2.2
-    drills = exercises(r.exercises)  # §2.2
+    pages = textbook(r.textbook, *([filtered] if r.textbook.rewritten else []))  # §2.2
+    drills = exercises(r.exercises, *([filtered] if r.exercises.reads_corpus else []))  # §2.2
     clean = decontaminate(r.decontaminate, filtered, pages, drills)  # §5
     vocab = tokenizer(r.tokenizer, clean)
     lessons = pack(r.pack.pretrain, vocab, clean).named("pack_pretrain")  # §2.3, CodeTextbook

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import codetextbook.stages.exercises as module
 from codetextbook.errors import ConfigError, InputError, StageFailed
-from codetextbook.grammar import FAMILIES, draw_exercise
+from codetextbook.grammar import FAMILIES, PRIMITIVES, Mix, Seen, draw_exercise
 from codetextbook.nouns import EXERCISE
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
@@ -24,6 +24,7 @@ from codetextbook.teacher import drills
 from codetextbook.teacher.drills import parse_recorded
 from codetextbook.text.exercise_form import fault
 
+IDIOMS = ("loop", "comprehension", "builtin", "early_return", "helper", "recursion")
 GOOD = {
     "prompt": 'def double(x: int) -> int:\n    """Return twice x."""\n',
     "solution": "    return 2 * x\n",
@@ -66,7 +67,10 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ("unparsable", {"tests": "assert double(1) ==\n"}),
         ("bad_layout", {"solution": "return 2 * x\n"}),
         ("bad_layout", {"prompt": GOOD["prompt"].rstrip("\n")}),
-        ("not_one_function", {"entry_point": "twice"}),
+        ("wrong_name", {"entry_point": "twice"}),
+        ("name_not_allowed", {"solution": "    return eval('2 * x')\n"}),
+        ("name_not_allowed", {"solution": "    return ().__class__.__base__.__subclasses__() and 2 * x\n"}),
+        ("name_not_allowed", {"tests": GOOD["tests"] + "assert double(4) == open('8').read()\n"}),
         ("not_one_function", {"prompt": "def helper():\n    pass\n\n\n" + GOOD["prompt"]}),
         ("no_docstring", {"prompt": "def double(x):\n", "solution": "    return 2 * x\n"}),
         ("import_not_allowed", {"prompt": "import os\n\n\n" + GOOD["prompt"]}),
@@ -114,6 +118,8 @@ def test_the_facts_tell_how_each_was_verified(tmp_path: Path, shelf: list[dict[s
     assert sum(facts["verified"].values()) == made.rows("exercises") == sum(facts["writers"].values())
     assert facts["writers"]["recorded"] == 1
     assert all(made.table("exercises")["verified"].to_pylist())
+    assert facts["diversity"]["recorded"]["texts"] == 1 and 30 < facts["diversity"]["grammar"]["texts"] <= 72
+    assert set(facts["imports"]) <= {"typing", "collections", "itertools", "math"}
 
 
 def test_a_failing_audit_fails_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +148,21 @@ def test_families_are_held_out_compositions_included(tmp_path: Path) -> None:
     assert not any("filter" in row["family"].split("+") for row in run(tmp_path, other).table("exercises").to_pylist())
 
 
+def test_the_recipe_chooses_families_depths_and_idioms(tmp_path: Path) -> None:
+    mix = Mix.parse({"depths": [0, 1], "idioms": {name: float(name == "loop") for name in IDIOMS}}, where="a test")
+    cfg = small(count=80, heldout=0, audit_share=0.0, families=("filter", "map", "fold", "sort", "windows"), mix=mix)
+    rows = run(tmp_path, cfg).table("exercises").to_pylist()
+    owner = {one.name: one.family for one in PRIMITIVES}
+    assert {owner[name] for row in rows for name in row["topic"].split(" > ")} <= {"filter", "map", "fold", "sort"}
+    assert {len(row["topic"].split(" > ")) for row in rows} <= {1, 2}
+    assert sum(" > " in row["topic"] for row in rows) > len(rows) // 2
+    assert sum("\n    for " in row["prompt"] + row["solution"] for row in rows) > 0.7 * len(rows)
+    with pytest.raises(ValidationError, match="depths"):
+        Mix(depths=(0.0, 0.0))
+    with pytest.raises(ConfigError, match="at least one weight"):
+        Mix.parse({"examples": {"none": 0, "doctest": 0, "prose": 0}}, where="a test")
+
+
 def test_recorded_ones_follow_their_families() -> None:
     cfg = Exercises(heldout_families=("windows", "codes"), validation_share=0.0)
     assert assigned(recorded(family="windows"), cfg) == "heldout"
@@ -150,7 +171,7 @@ def test_recorded_ones_follow_their_families() -> None:
     assert assigned(recorded(family="lists_windows"), cfg) == "heldout"
     assert assigned(recorded(family="strings_ciphers"), cfg) == "heldout"
     assert assigned(recorded(family="windows+filter"), cfg) is None
-    assert sift([recorded(family="windows+filter")], cfg, set())[1][0]["reason"] == "mixed_families"
+    assert sift([recorded(family="windows+filter")], cfg, Seen())[1][0]["reason"] == "mixed_families"
 
 
 def test_workers_and_interruptions_do_not_change_a_byte(
@@ -201,13 +222,15 @@ def test_near_identical_ones_are_rejected_across_parts(
 @given(st.text(max_size=200), st.text(max_size=80), st.text(max_size=80))
 def test_any_recorded_text_is_kept_or_rejected(prompt: str, solution: str, tests: str) -> None:
     row = recorded(prompt=prompt, solution=solution, tests=tests)
-    kept, rejected = sift([row], Exercises(), set())
+    kept, rejected = sift([row], Exercises(), Seen())
     assert len(kept) + len(rejected) == 1
 
 
 def test_faults_of_the_user_are_explained(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nonsense"):
         run(tmp_path, small(heldout_families=("windows", "nonsense")))
+    with pytest.raises(ConfigError, match="no family is called 'nonsense'"):
+        run(tmp_path, small(families=("filter", "nonsense")))
     with pytest.raises(ValidationError, match="every family is held out"):
         Exercises(heldout_families=FAMILIES)
     with pytest.raises(ValidationError, match="no family of the grammar"):

@@ -12,11 +12,14 @@ import pytest
 
 import codetextbook.stages.textbook as module
 from codetextbook.errors import InputError, StageFailed
+from codetextbook.sandbox import Sandbox
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.textbook import Textbook, asked, assignment, batches, parse_recorded, request_for, textbook
+from codetextbook.stages.textbook import Textbook, asked, assignment, batches, request_for, textbook
 from codetextbook.store import Artifact, Store
-from codetextbook.teacher import Failure, RecordedTeacher, Reply
+from codetextbook.teacher import Failure, Message, RecordedTeacher, Reply
+from codetextbook.teacher.checking import page_refusal
+from codetextbook.teacher.pages import parse_recorded
 
 RIGHT = "## Sums\n\nAdd.\n\n```python\nprint(2 + 3)  # 5\n```\n\n```python\nfor k in range(2):\n    print(k)\n```\n\n```text\n0\n1\n```\n"
 WRONG = {
@@ -84,7 +87,7 @@ def test_a_wrong_page_of_the_grammar_fails_the_stage(
     tmp_path: Path, shelf: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = page(WRONG["output_differs"]) | {"writer": "grammar"}
-    monkeypatch.setattr(module, "write_pages", lambda count, seed, start: iter([wrong]))
+    monkeypatch.setattr(module, "write_pages", lambda count, seed, families, start: iter([wrong]))
     with pytest.raises(StageFailed, match="audited page of the grammar is wrong"):
         run(tmp_path, Textbook(count=1, audit_share=1.0))
 
@@ -119,6 +122,52 @@ def test_a_teachers_page_that_was_cut_off_or_forgets_its_words_is_not_kept() -> 
     assert [refusal and refusal.reason for _, refusal in rows] == [None, "cut_off", "words_missing", "not_recorded"]
     assert rows[0][0]["writer"] == "m" and rows[0][0]["topic"] in curriculum["topics"]
     assert isinstance(replies.get(keys[3], Failure("", "")), Failure)
+
+
+def test_a_wrong_page_is_given_back_once_with_the_error(tmp_path: Path, shelf: list[dict[str, Any]]) -> None:
+    cfg = Textbook(count=0, recorded=False, teacher_pages=4, words_per_page=0, max_rejected_share=1.0)
+    wanted = [request for _, request in module.assigned(range(4), cfg)]
+    wrong = [RIGHT.replace("# 5", f"# {k}6").replace("Sums", f"Sums {k}") for k in range(4)]
+    good = [RIGHT.replace("2 + 3", f"{k} + {5 - k}").replace("Sums", f"Sums {k}") for k in range(4)]
+    firsts = [good[0], wrong[1], wrong[2], wrong[3]]
+    replies = {request.key("m"): text for request, text in zip(wanted, firsts, strict=True)}
+    with Sandbox(workers=1) as sandbox:
+        for k, second in ((1, good[1]), (2, wrong[2])):
+            why = page_refusal(wrong[k], sandbox)
+            assert why is not None
+            words = module._REPAIR.format(reason=why.reason, detail=why.detail)
+            again = wanted[k].followed_by(Message("assistant", wrong[k]), Message("user", words))
+            replies[again.key("m")] = second
+        teacher = RecordedTeacher("m", {key: Reply(text, 1, 1, 0.25, "stop", "m") for key, text in replies.items()})
+        drafts = module.mended(asked(range(4), teacher, cfg), range(4), teacher, sandbox, cfg)
+        unmended = cfg.replace({"repairs": False})
+        plain = module.mended(asked(range(4), teacher, unmended), range(4), teacher, sandbox, unmended)
+    assert [why and why.reason for _, why in drafts.rows] == [None, None, "output_differs", "output_differs"]
+    assert drafts.rows[1][0]["text"] == good[1] and drafts.repaired == 1 and drafts.dollars == 1.5
+    assert sum(why is not None for _, why in plain.rows) == 3 and plain.repaired == 0
+
+
+def test_a_page_with_the_code_of_another_repeats_it_and_a_closed_topic_is_not_asked(
+    tmp_path: Path, shelf: list[dict[str, Any]]
+) -> None:
+    shelf += [page(RIGHT), page(RIGHT.replace("Add.", "Other words.")), page(RIGHT.replace("2 + 3", "1 + 4"))]
+    made = run(tmp_path, Textbook(count=0, max_rejected_share=1.0))
+    assert made.table("rejected")["reason"].to_pylist() == ["near_duplicate"] and made.rows("pages") == 2
+    cfg = Textbook(teacher_pages=3)
+    topics = [given["key"] for given, _ in module.assigned(range(3), cfg)]
+    rows = asked(range(3), RecordedTeacher("m", {}), cfg, closed=topics[:1]).rows
+    assert [why and why.reason for _, why in rows] == ["cell_exhausted", "not_recorded", "not_recorded"]
+
+
+def test_without_constraints_the_teacher_is_told_nothing_of_the_topic() -> None:
+    ((given, request),) = module.assigned([0], Textbook(constrained=False))
+    assert given["topic"] not in request.messages[0].content and len(request.messages[0].content) < 200
+
+
+def test_the_facts_tell_how_diverse_each_writers_pages_are(tmp_path: Path, shelf: list[dict[str, Any]]) -> None:
+    facts = run(tmp_path, Textbook(count=40, families=("filter", "dates"))).manifest["facts"]
+    assert facts["diversity"]["grammar"]["texts"] > 10 and facts["diversity"]["grammar"]["topics"] > 1
+    assert set(facts["imports"]) <= {"datetime", "typing"} and facts["repaired"] == 0
 
 
 def test_topics_audiences_and_words_vary_with_the_number_and_the_seed() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,14 @@ from test_teacher import endpoint, question
 
 from codetextbook.nouns import DOCUMENT, document_id
 from codetextbook.shards import to_table
-from codetextbook.site import Site, TeacherSite
+from codetextbook.site import Site
 from codetextbook.stages import annotate as room
 from codetextbook.stages import textbook as pages_room
 from codetextbook.stages.annotate import Annotate, annotate
-from codetextbook.stages.contract import _Made, make, run_stage
-from codetextbook.stages.exercises import Exercises, drawn, exercises
+from codetextbook.stages.contract import _Made, make
 from codetextbook.stages.textbook import Textbook, textbook
 from codetextbook.store import Store, Writer
-from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect, drills
-from codetextbook.teacher.protocol import as_json
+from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect
 
 
 def test_what_was_asked_ahead_is_not_asked_again_and_failures_are_remembered(server: Running, tmp_path: Path) -> None:
@@ -73,32 +69,6 @@ def test_grading_fills_what_the_server_bears_over_the_borders_of_parts(
     assert (done, unit) == (24, "replies") and facts["dollars"] == "0.0005 of 1.00" and facts["tokens/s"] > 0
     for path in store.root.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes()
-
-
-def reply_to(drill: drills.Drill, number: int) -> str:
-    """A right exercise, and the same with one thing wrong, by its number."""
-    body = {3: "x - 1", 4: "x +"}.get(number, f"x + {number}")
-    code = f'def {drill.name}(x: int) -> int:\n    """Add {number}.\n\n    >>> {drill.name}(0)\n    {number}\n    """\n    return {body}\n'
-    tests = "".join(f"assert {drill.name}({k}) == {k + number}\n" for k in range(1, 5))
-    blocks = [f"```python\n{text}```" for text in (code, tests)]
-    return "\n\n".join(blocks[:1] if number == 5 else blocks)
-
-
-def test_a_teachers_exercises_are_checked_paid_once_and_kept_only_where_they_pass(tmp_path: Path) -> None:
-    cfg = Exercises(teacher_exercises=8, count=0, heldout=0, recorded=False, max_rejected_share=1.0)
-    rows = []
-    for number, (drill, request) in enumerate(drawn(range(7), cfg)):
-        reply = Reply(reply_to(drill, number), 10, 20, 0.0, "stop", "m")
-        reply = replace(reply, finish_reason={6: "length"}.get(number, "stop"))
-        rows.append(as_json(reply) | {"key": request.key("m"), "request": request.plain()})
-    file = tmp_path / "replies.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    site = Site(workers=1, teacher=TeacherSite(kind="recorded", model="m", replies=str(file)))
-    made = run_stage(exercises, cfg, store=Store(tmp_path / "store"), site=site)
-    kept = made.table("exercises")
-    assert kept.num_rows == 3 and set(kept["writer"].to_pylist()) == {"m"} and all(kept["verified"].to_pylist())
-    wanted = {"tests_failed": 1, "unparsable": 1, "not_two_blocks": 1, "cut_off": 1, "not_recorded": 1}
-    assert made.manifest["flow"]["rejected"] == wanted
 
 
 def test_what_pages_cost_stands_in_the_manifest_after_an_interruption_too(

@@ -5,7 +5,9 @@ to be had. They are regular, as a rule's work is: a stronger teacher's are worth
 """
 
 from codetextbook.grammar.catalog import FAMILIES, PRIMITIVES
+from codetextbook.grammar.mix import Mix
 from codetextbook.grammar.pages import write_pages
+from codetextbook.grammar.seen import Seen
 from codetextbook.grammar.writer import draw_exercise, likeness, write_exercises
 
-__all__ = ["FAMILIES", "PRIMITIVES", "draw_exercise", "likeness", "write_exercises", "write_pages"]
+__all__ = ["FAMILIES", "PRIMITIVES", "Mix", "Seen", "draw_exercise", "likeness", "write_exercises", "write_pages"]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from codetextbook.grammar.catalog import PRIMITIVES
 from codetextbook.grammar.kinds import KINDS, fits
+from codetextbook.grammar.mix import DEFAULT, Drawing, drawing
 from codetextbook.grammar.predicates import fused
 from codetextbook.grammar.primitive import Idiom, Knob, Primitive, fill
 
@@ -29,6 +30,10 @@ _EATS_GENERATORS = re.compile(
 )
 _SPARE_NAMES = ("result", "output", "answer", "made", "outcome", "final")
 _ITEMS = ("item", "element", "entry", "thing", "each")
+
+
+DRAWING = drawing(DEFAULT)
+"""The default mix, ready to be drawn from."""
 
 
 class Parameter(NamedTuple):
@@ -57,6 +62,8 @@ class Program:
     body: tuple[str, ...]
     story: str
     """A sentence that introduces the first parameter, or nothing."""
+    wording: str = "order"
+    """How it is to be described: a name in `mix.Wording`."""
 
     @property
     def takes(self) -> str:
@@ -137,30 +144,33 @@ class _Names:
         return name
 
 
-def compose(rng: Random, families: frozenset[str] | None, depth: int) -> Program | None:
+def compose(rng: Random, families: frozenset[str] | None, depth: int, draws: Drawing) -> Program | None:
     """Draw a program, or None where the drawn chain cannot be written well."""
-    return compose_chain(rng, choices(families).chain(rng, depth))
+    return compose_chain(rng, choices(families).chain(rng, depth), draws=draws)
 
 
-def compose_chain(rng: Random, members: Sequence[Primitive], idiom: int | None = None) -> Program | None:
+def compose_chain(
+    rng: Random, members: Sequence[Primitive], idiom: int | None = None, *, draws: Drawing = DRAWING
+) -> Program | None:
     """Write a given chain; `idiom` picks the primitives' idioms by number, so that equal seeds give the same function in other words."""
     names = _Names(set().union(*(local_names(one) for one in members)))
-    name = _function_name(rng, members)
+    name = _function_name(rng, members, names.used)
     names.used.add(name)
     kind = KINDS[members[0].takes]
     story = ""
     wanted: Sequence[str] = kind.names
-    if kind.stories and rng.random() < 0.2:
+    wording = (draws.wording if kind.stories else draws.wording_without_story).one(rng)
+    if wording == "story":
         title, story = rng.choice(kind.stories)
         wanted = (title,)
         if title in names.used:
             return None
     parameters = [Parameter(names.take(rng, wanted, (f"given_{kind.name}",)), kind.hint, None)]
     steps = tuple(_bind(rng, one, names, parameters) for one in members)
-    body = _body(rng, steps, parameters, names, idiom, name)
+    body = _body(rng, steps, parameters, names, _Pick(idiom, draws.idioms), name)
     if body is None or max(map(len, body)) > MAX_LINE:
         return None
-    return Program(name, steps, tuple(parameters), tuple(body), story)
+    return Program(name, steps, tuple(parameters), tuple(body), story, wording)
 
 
 def _bind(rng: Random, primitive: Primitive, names: _Names, parameters: list[Parameter]) -> Step:
@@ -175,7 +185,7 @@ def _bind(rng: Random, primitive: Primitive, names: _Names, parameters: list[Par
     return Step(primitive, bound)
 
 
-def _function_name(rng: Random, members: Sequence[Primitive]) -> str:
+def _function_name(rng: Random, members: Sequence[Primitive], taken: Collection[str]) -> str:
     tags = [rng.choice(one.tags) for one in members]
     if rng.random() < 0.08:
         return rng.choice(GENERIC_NAMES)
@@ -189,60 +199,72 @@ def _function_name(rng: Random, members: Sequence[Primitive]) -> str:
         name = "_then_".join(tags) if len(tags) == 2 else "_".join(tags)
     if len(name) > MAX_NAME:
         name = tags[-1]
-    return f"find_{name}" if hasattr(builtins, name) or keyword.iskeyword(name) else name
+    return f"find_{name}" if hasattr(builtins, name) or keyword.iskeyword(name) or name in taken else name
 
 
 class _Unit(NamedTuple):
-    """One or several steps that are written together; knobs are already in the templates."""
+    """One or several steps that are written together."""
 
     idioms: tuple[Idiom, ...]
+    knobs: dict[str, str]
     out: str
     kind: str
+
+
+class _Pick(NamedTuple):
+    """How an idiom is chosen: by number, or by the weights of its style."""
+
+    number: int | None
+    weights: dict[str, float]
+
+    def one(self, rng: Random, idioms: Sequence[Idiom]) -> Idiom | None:
+        if not idioms:
+            return None
+        if self.number is not None:
+            return idioms[self.number % len(idioms)]
+        weights = [self.weights[idiom.style] for idiom in idioms]
+        return rng.choices(idioms, weights)[0] if any(weights) else rng.choice(idioms)
 
 
 def _units(rng: Random, steps: tuple[Step, ...]) -> list[_Unit]:
     made: list[_Unit] = []
     index = 0
     while index < len(steps):
-        length, idioms = _fusion(steps[index : index + 3]) if rng.random() < 0.75 else (1, ())
-        last = steps[index + length - 1]
-        if length == 1:
-            idioms = _with_knobs(steps[index])
-        made.append(_Unit(idioms, last.primitive.out, steps[index].primitive.takes))
-        index += length
+        one = steps[index].primitive
+        shared = _fusion(steps[index : index + 3]) if len(steps) > 1 and rng.random() < 0.75 else None
+        if shared is not None:
+            made.append(shared[1])
+            index += shared[0]
+        else:
+            made.append(_Unit(one.idioms, steps[index].knobs, one.out, one.takes))
+            index += 1
     return made
 
 
-def _fusion(steps: tuple[Step, ...]) -> tuple[int, tuple[Idiom, ...]]:
-    """How many of the coming steps can share a loop, and the idioms for it."""
+def _fusion(steps: tuple[Step, ...]) -> tuple[int, _Unit] | None:
+    """How many of the coming steps share a loop, and how that is written; None where not even two do."""
     test = transform = ""
     fold, length = None, 0
+    knobs: dict[str, str] = {}
     for step in steps:
         one, previous = step.primitive, steps[length - 1].primitive if length else None
         if previous and previous.gives != one.takes:
             break
         if one.test and length == 0:
-            test = _partly(one.test, step.knobs)
+            test = one.test.replace("$k", "$kt")
+            knobs["kt"] = step.knobs.get("k", "")
         elif one.transform and not transform:
-            transform = _partly(one.transform, step.knobs)
+            transform = one.transform.replace("$k", "$kc")
+            knobs["kc"] = step.knobs.get("k", "")
         elif one.fold and length:
             fold, length = one.fold, length + 1
             break
         else:
             break
         length += 1
-    return (length, fused(test, transform, fold)) if length > 1 else (1, ())
-
-
-def _with_knobs(step: Step) -> tuple[Idiom, ...]:
-    if not step.knobs:
-        return step.primitive.idioms
-    return tuple(Idiom(_partly(idiom.template, step.knobs)) for idiom in step.primitive.idioms)
-
-
-def _partly(template: str, values: dict[str, str]) -> str:
-    """Fill what is known and leave the rest as it is."""
-    return re.sub(r"\$([a-z]+)", lambda match: values.get(match.group(1), match.group(0)), template)
+    if length < 2:
+        return None
+    return length, _Unit(fused(test, transform, fold), knobs, steps[length - 1].primitive.out, steps[0].primitive.takes)
 
 
 @dataclass
@@ -256,25 +278,25 @@ class _Text:
 
 
 def _body(
-    rng: Random, steps: tuple[Step, ...], parameters: list[Parameter], names: _Names, pick: int | None, name: str
+    rng: Random, steps: tuple[Step, ...], parameters: list[Parameter], names: _Names, pick: _Pick, name: str
 ) -> list[str] | None:
     lines: list[str] = []
     current = _Text(parameters[0].name)
     units = _units(rng, steps)
     for number, unit in enumerate(units):
         last = number == len(units) - 1
-        allowed = [
-            one for one in unit.idioms if (last or one.shape != "ending") and (len(steps) == 1 or not one.recursive)
-        ]
-        if not allowed:
+        idiom = pick.one(
+            rng,
+            [one for one in unit.idioms if (last or one.shape != "ending") and (len(steps) == 1 or not one.recursive)],
+        )
+        if idiom is None:
             return None
-        idiom = rng.choice(allowed) if pick is None else allowed[pick % len(allowed)]
         if not current.is_name and not (idiom.inlines and current.atomic and len(current.code) < 60):
             current = _named(rng, current, lines, names, units[number - 1].out)
         if current.comprehension and _EATS_GENERATORS.search(idiom.template):
             current = _Text(current.code[1:-1], False)
         items = KINDS[unit.kind].items or _ITEMS
-        values = {"x": current.code, "i": names.take(rng, items, _ITEMS), "f": name}
+        values = {**unit.knobs, "x": current.code, "i": names.take(rng, items, _ITEMS), "f": name}
         if "$out" in idiom.template:
             values["out"] = names.take(rng, (unit.out, "result"), _SPARE_NAMES)
         names.used.discard(values["i"])

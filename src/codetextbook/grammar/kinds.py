@@ -3,7 +3,7 @@
 
 A kind is narrower than a Python type (a matrix is a rectangular `list[list[int]]`, a natural number is an `int` that is not negative), so
 that composition never asks for the root of a negative number. Floats are multiples of a quarter: they compare equal after any
-order of additions.
+order of additions. Members of sets are from 0 to 7, so that a set is shown in one order however it was made.
 """
 
 from __future__ import annotations
@@ -18,6 +18,24 @@ WORDS = (
     "umbrella", "python", "garden", "Anna", "Berlin", "Oslo", "kayak", "tree", "bridge", "eagle", "ocean", "Sun", "moon", "star", "ice",
     "fire", "Lima", "radar", "lemon", "melon", "pear", "a", "up", "Otto", "night", "day", "Echo", "hello", "world", "red", "blue", "tea",
 )  # fmt: skip
+NAMES = ("Anna", "Ben", "Chen", "Dora", "Emil", "Fatma", "Zoë", "Igor", "Juan", "Kofi", "Lena", "Mia")
+ROMAN_ONES = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
+KINDRED_WORDS = (
+    "eat",
+    "tea",
+    "ate",
+    "listen",
+    "silent",
+    "stone",
+    "notes",
+    "onset",
+    "level",
+    "noon",
+    "letter",
+    "a",
+    "Night",
+    "thing",
+)
 UNUSUAL_WORDS = ("naïve", "Größe", "éclair", "café", "日本", "ñandú", "42", "x1", "UPPER", "ÜBER", "2024")
 
 
@@ -122,6 +140,59 @@ def _listed(rng: Random) -> str:
     return ",".join(str(rng.randint(-9, 30)) for _ in range(rng.randint(2, 6)))
 
 
+def _date(rng: Random) -> str:
+    return f"{rng.randint(1990, 2030)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+
+
+def _clock(rng: Random) -> str:
+    return f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}"
+
+
+def _graph(rng: Random) -> dict[str, list[str]]:
+    nodes = rng.sample("abcdef", rng.randint(3, 4))
+    return {node: sorted(rng.sample(nodes, rng.randint(0, 2))) for node in nodes}
+
+
+def _grid(rng: Random) -> list[str]:
+    columns = rng.randint(2, 5)
+    return ["".join(rng.choice("#..") for _ in range(columns)) for _ in range(rng.randint(2, 4))]
+
+
+def _people(rng: Random) -> list[dict[str, Any]]:
+    return [{"name": rng.choice(NAMES), "age": rng.randint(5, 80)} for _ in range(rng.randint(2, 3))]
+
+
+def _scored(rng: Random) -> list[tuple[str, int]]:
+    return [(rng.choice(NAMES), rng.randint(0, 20)) for _ in range(rng.randint(2, 4))]
+
+
+def _rpn(rng: Random) -> str:
+    made = [str(rng.randint(0, 9))]
+    for _ in range(rng.randint(1, 3)):
+        made += [str(rng.randint(0, 9)), rng.choice("+-*")]
+    return " ".join(made)
+
+
+def _password(rng: Random) -> str:
+    return "".join(rng.choice("abcdefXYZ0123!_") for _ in range(rng.randint(4, 12)))
+
+
+def _colour(rng: Random) -> str:
+    made = "#" + "".join(rng.choice("0123456789abcdefABCDEF") for _ in range(6))
+    return made if rng.random() < 0.5 else rng.choice((made[1:], made[:-1], made[:-1] + "g", made + "0"))
+
+
+def _numeral(rng: Random) -> str:
+    made = rng.choice(("", "", "-", "+")) + str(rng.randint(0, 999))
+    return made if rng.random() < 0.6 else rng.choice((made + "a", "x" + made, made + "-", "1 2"))
+
+
+def _roman(rng: Random) -> str:
+    return (
+        rng.choice(("", "C", "CC", "M", "MC")) + rng.choice(("", "X", "XX", "XL", "L", "XC")) + rng.choice(ROMAN_ONES)
+    )
+
+
 _ALL = (
     Kind(
         "ints", "list[int]", ("numbers", "nums", "values", "arr", "lst", "integers", "data", "xs"), "a list of integers", _ints,
@@ -203,14 +274,52 @@ _ALL = (
     Kind("two_ints", "tuple[list[int], list[int]]", (), "two lists", lambda rng: None, ()),
     Kind("two_floats", "tuple[list[float], list[float]]", (), "two lists", lambda rng: None, ()),
     Kind("two_words", "tuple[list[str], list[str]]", (), "two lists", lambda rng: None, ()),
-    Kind("pair", "tuple[int, int]", (), "a pair of integers", lambda rng: None, ()),
     Kind("groups_by_int", "dict[int, list[int]]", (), "a dictionary from integers to lists", lambda rng: None, ()),
     Kind("words_by_int", "dict[int, list[str]]", (), "a dictionary from integers to lists", lambda rng: None, ()),
     Kind("words_by_text", "dict[str, list[str]]", (), "a dictionary from strings to lists", lambda rng: None, ()),
     Kind("tally_of_ints", "dict[int, int]", (), "a dictionary from integers to counts", lambda rng: None, ()),
     Kind("keys_by_int", "dict[int, str]", (), "a dictionary from integers to strings", lambda rng: None, ()),
     Kind("word_chunks", "list[list[str]]", (), "a list of lists of strings", lambda rng: None, ()),
-    Kind("scored", "list[tuple[str, int]]", (), "a list of pairs of a string and an integer", lambda rng: None, ()),
+    Kind("triples", "list[tuple[int, int, int]]", (), "a list of triples of integers", lambda rng: None, ()),
+    Kind("tagged", "list[tuple[int, str]]", (), "a list of pairs of an integer and a string", lambda rng: None, ()),
+    Kind("floats_made", "list[float]", (), "a list of floats", lambda rng: None, ()),
+    Kind("three_ints", "tuple[list[int], list[int], list[int]]", (), "three lists", lambda rng: None, ()),
+    Kind(
+        "scored", "list[tuple[str, int]]", ("results", "entries", "ranking", "members"), "a list of pairs of a name and an integer", _scored,
+        ([], [("Anna", 3)], [("Ben", 2), ("Anna", 2)], [("Zoë", 0), ("Ben", 9)]), ("entry", "result"), "pair", "pairs",
+    ),
+    Kind(
+        "people", "list[dict]", ("people", "records", "persons", "staff"), "a list of dictionaries with the keys 'name' and 'age'", _people,
+        ([], [{"name": "Anna", "age": 30}], [{"name": "Ben", "age": 7}, {"name": "Zoë", "age": 7}]), ("person", "record"), "record", "records",
+    ),
+    Kind("pair", "tuple[int, int]", ("point", "position", "pair", "p"), "a pair of integers", lambda rng: (rng.randint(-9, 9), rng.randint(-9, 9)), ((0, 0), (3, 4), (-1, 1), (2, 2), (5, 0))),
+    Kind(
+        "triangle", "tuple[int, int, int]", ("sides", "lengths", "triangle"), "three positive lengths as a tuple", lambda rng: rng.choice(((3, 4, 5), (rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 9)), (rng.randint(5, 9),) * 3, (6, 6, rng.randint(1, 9)))),
+        ((3, 4, 5), (1, 1, 1), (1, 2, 3), (2, 2, 3), (5, 12, 13), (1, 1, 9)),
+    ),
+    Kind("date", "str", ("day", "when", "iso_date", "start"), "a date written as YYYY-MM-DD", _date, ("2024-02-29", "2000-01-01", "1999-12-31", "2023-07-01")),
+    Kind("year", "int", ("year", "y"), "a year", lambda rng: rng.choice((rng.randint(1890, 2110), 4 * rng.randint(470, 520))), (1900, 2000, 2024, 2023, 2100), also=("nat", "int")),
+    Kind("clock", "str", ("time", "clock", "moment"), "a time of day written as HH:MM", _clock, ("00:00", "12:00", "23:59", "09:05")),
+    Kind("flags", "list[bool]", ("flags", "votes", "switches", "answers"), "a list of booleans", lambda rng: [rng.random() < 0.55 for _ in range(rng.randint(2, 6))], ([], [True], [False, False], [True, False, True], [True, True]), ("flag", "vote"), "value", "values"),
+    Kind(
+        "int_set", "set[int]", ("numbers", "members", "ids", "group"), "a set of integers", lambda rng: {rng.randint(0, 7) for _ in range(rng.randint(2, 5))},
+        (set(), {1}, {1, 2}, {0, 3, 4, 5}), ("member", "number", "n"), "number", "numbers",
+    ),
+    Kind("graph", "dict[str, list[str]]", ("graph", "links", "roads", "edges"), "a graph, as a dictionary from each node to the list of nodes that it points to", _graph, ({}, {"a": []}, {"a": ["b"], "b": ["a"]}, {"a": ["b", "c"], "b": [], "c": ["b"]}), ("node",), "node", "nodes"),
+    Kind("grid", "list[str]", ("grid", "field", "rows", "level"), "a map, as a list of equally long strings in which '#' is a wall and '.' is free", _grid, (["."], ["#"], ["#.", ".#"], ["...", ".#."]), ("row", "line"), "row", "rows"),
+    Kind("ordered", "list[int]", ("ordered", "sorted_numbers", "numbers"), "a list of integers in ascending order", lambda rng: sorted(_ints(rng)), ([], [4], [1, 3, 3, 7], [-2, 0, 5, 9]), ("number", "n"), "number", "numbers", also=("ints",)),
+    Kind("few", "list[int]", ("few", "items", "numbers", "options"), "a list of at most four different integers", lambda rng: rng.sample(range(-3, 12), rng.randint(2, 3)), ([], [5], [1, 2], [1, 2, 3]), ("number", "n"), "number", "numbers", also=("ints",)),
+    Kind("coefficients", "list[int]", ("coefficients", "terms", "polynomial"), "the coefficients of a polynomial, the constant first", lambda rng: [rng.randint(-5, 6) for _ in range(rng.randint(2, 4))], ([0], [3], [1, 2], [0, 0, 1], [-1, 0, 4]), ("coefficient", "c")),
+    Kind("bits", "str", ("bits", "digits", "code"), "a string of the digits 0 and 1", lambda rng: "".join(rng.choice("01") for _ in range(rng.randint(2, 8))), ("0", "1", "1010", "0011", "111"), ("bit", "digit"), "digit", "digits"),
+    Kind("digits_text", "str", ("digits", "card", "code"), "a string of digits", lambda rng: "".join(rng.choice("0123456789") for _ in range(rng.randint(3, 9))), ("0", "18", "79927398713", "1234"), ("digit",), "digit", "digits"),
+    Kind("roman", "str", ("numeral", "roman", "text"), "a Roman numeral", _roman, ("I", "IV", "XIX", "MCMXC", "L"), ("symbol", "letter")),
+    Kind("password", "str", ("password", "secret", "candidate"), "a password", _password, ("", "abc", "abcdefgh1X", "ABCDEFGH", "a1B!a1B!"), ("char", "c")),
+    Kind("colour", "str", ("colour", "code", "value"), "a string that may be a colour code", _colour, ("#ffffff", "#00aaFF", "fff", "#12345", "")),
+    Kind("numeral", "str", ("text", "value", "entry"), "a string that may be a whole number", _numeral, ("0", "-7", "+12", "", "-", "3x", "12")),
+    Kind("word", "str", ("word", "name", "term"), "a word", lambda rng: rng.choice(KINDRED_WORDS), ("tea", "a", "noon", "listen", "Night"), ("letter", "char"), "letter", "letters", also=("text",)),
+    Kind("rpn", "str", ("expression", "formula", "text"), "an expression in reverse Polish notation, with spaces between its parts", _rpn, ("7", "1 2 +", "3 4 - 2 *", "2 3 * 4 +")),
+    Kind("commands", "list[str]", ("commands", "orders", "program"), "a list of commands, each 'up', 'down', 'double' or 'reset'", lambda rng: [rng.choice(("up", "up", "down", "double", "reset")) for _ in range(rng.randint(3, 7))], ([], ["up"], ["up", "double"], ["up", "reset", "down"]), ("command", "order"), "command", "commands"),
+    Kind("loads", "list[int]", ("loads", "weights", "sizes", "amounts"), "a list of integers from 1 to 7", lambda rng: [rng.randint(1, 7) for _ in range(rng.randint(2, 6))], ([], [3], [7, 1, 7], [2, 7, 6, 3, 1]), ("load", "size"), "number", "numbers", also=("ints",)),
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

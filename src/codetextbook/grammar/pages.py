@@ -58,10 +58,11 @@ def write_pages(
         group = groups[place]
         order = list(range(len(group)))
         Random(f"{seed}/turn/{place}/{turn // len(group)}").shuffle(order)
-        yield _page(seed, index, group[order[turn % len(group)]], allowed)
+        yield page_on(group[order[turn % len(group)]], seed=seed, index=index, allowed=allowed)
 
 
-def _page(seed: int, index: int, primitive: Primitive, allowed: frozenset[str] | None) -> dict[str, Any]:
+def page_on(primitive: Primitive, *, seed: int, index: int, allowed: frozenset[str] | None = None) -> dict[str, Any]:
+    """A page on one primitive, as a row of PAGE; its step further is from the families allowed."""
     for attempt in range(MAX_ATTEMPTS):
         key = f"{seed}/page/{index}/{attempt}"
         program = compose_chain(Random(key), [primitive], idiom=0)

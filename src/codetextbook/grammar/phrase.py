@@ -7,33 +7,47 @@ imports, two blank lines, `def` with or without hints, a docstring, doctest line
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from codetextbook.grammar.compose import Program
+from codetextbook.grammar.compose import DRAWING, Program
+from codetextbook.grammar.imports import lines_for
 from codetextbook.grammar.kinds import KINDS
+from codetextbook.grammar.mix import Drawing
 from codetextbook.grammar.primitive import fill
 
 _HARD_SPACE = "\xa0"
-_IMPORTS = (
-    ("import math", r"\bmath\."),
-    ("from collections import Counter", r"\bCounter\("),
-    ("from itertools import accumulate", r"\baccumulate\("),
-    ("from itertools import groupby", r"\bgroupby\("),
+_ORDERS = (
+    "Return {}.",
+    "Compute {}.",
+    "Find {}.",
+    "Calculate {}.",
+    "Give back {}.",
+    "Work out and return {}.",
+    "Write a function that returns {}.",
+    "This function returns {}.",
+    "The function should return {}.",
+    "Implement a function that computes {}.",
+    "Your task is to return {}.",
 )
-_ORDERS = ("Return {}.", "Compute {}.", "Find {}.", "Calculate {}.", "Give back {}.", "Work out and return {}.")
-_FUNCTION_ORDERS = ("Write a function that returns {}.", "This function returns {}.", "The function should return {}.")
+_PLAIN_ORDERS = 6
 _CHECKS = (
     "Return True if {}, and False otherwise.",
     "Check whether {}.",
     "Tell whether {}.",
     "Return whether {}.",
-    "True if {}, else False.",
     "Decide whether {}.",
-    "Is it true that {}?",
+    "The function should tell whether {}.",
 )
+_BOOL_QUESTIONS = ("Is it true that {}?", "Is it the case that {}?")
+_TERSE_CHECKS = ("True if {}, else False.", "Whether {}.")
+_OPENINGS = ("Given {} {}, ", "For {} {}, ", "Take {} {} and ", "You are given {} {}; ")
+_SHORT = {"str": "string", "int": "number", "float": "number", "dict": "dictionary", "set": "set", "tuple": "tuple"}
+_CAPITALS = re.compile(r"\b(list|dict|tuple|set)\b")
+_NEEDED = re.compile(r"\b(?:List|Dict|Tuple|Set|Optional)\b")
+_OPTIONAL = re.compile(r"Optional\[(\w+)\]")
+_ASIDE = re.compile(r"[,:(]| with | that | which | and ")
 
 
 class Example(NamedTuple):
@@ -57,53 +71,49 @@ def _knobs(values: dict[str, str]) -> dict[str, str]:
 
 
 def describe(rng: Random, program: Program) -> str:
-    """One paragraph on what the program does."""
+    """One paragraph on what the program does, worded as the program asks."""
     parameter = program.parameters[0].name
-    described = KINDS[program.takes].described
     is_bool = program.gives == "bool"
+    wording = program.wording
     if _tangled(program):
         return f"{program.story} {in_steps(rng, program, parameter)}".lstrip()
-    if program.story:
-        said = noun(rng, program, parameter)
-        return f"{program.story} {rng.choice(_CHECKS[:4] if is_bool else _ORDERS).format(said)}"
-    draw = rng.random()
-    if draw < 0.2:
+    if wording == "steps" and len(program.steps) > 1:
+        return in_steps(rng, program, parameter)
+    if wording == "given":
         said = noun(rng, program, parameter)
         order = f"tell whether {said}." if is_bool else f"return {said}."
-        opening = rng.choice(("Given {} {}, ", "For {} {}, ", "Take {} {} and ")).format(described, parameter)
-        return opening + order
-    if draw < 0.3 and len(program.steps) > 1:
-        return in_steps(rng, program, parameter)
-    base = (
-        parameter
-        if draw < 0.75
-        else rng.choice(
-            (f"`{parameter}`", f"the given {_short(program.takes)}", f"the {_short(program.takes)} {parameter}")
-        )
-    )
-    said = noun(rng, program, base)
+        return rng.choice(_OPENINGS).format(KINDS[program.takes].described, parameter) + order
+    if wording == "story":
+        said = noun(rng, program, parameter)
+        return f"{program.story} {rng.choice(_CHECKS[:4] if is_bool else _ORDERS[:_PLAIN_ORDERS]).format(said)}"
+    said = noun(rng, program, _base(rng, program, parameter))
     if is_bool:
-        return rng.choice(_CHECKS).format(said)
-    if draw > 0.9 and said.startswith("the "):
-        return said[4].upper() + said[5:] + "."
-    if draw > 0.82 and said.startswith("the ") and ", or " not in said and ":" not in said:
+        ways = {"question": _BOOL_QUESTIONS, "terse": _TERSE_CHECKS}.get(wording, _CHECKS)
+        return rng.choice(ways).format(said)
+    if wording == "terse":
+        bare = said.removeprefix("the ") if rng.random() < 0.5 else said
+        return bare[0].upper() + bare[1:] + "."
+    if wording == "question" and said.startswith("the ") and ", or " not in said and ":" not in said:
         plural = KINDS[program.gives].hint.startswith("list")
         return f"What {'are' if plural else 'is'} {said}?"
-    return rng.choice(_FUNCTION_ORDERS if draw > 0.7 else _ORDERS).format(said)
+    return rng.choice(_ORDERS).format(said)
+
+
+def _base(rng: Random, program: Program, parameter: str) -> str:
+    """The first parameter, as it is spoken of."""
+    if rng.random() < 0.67:
+        return parameter
+    short = _short(program.takes)
+    return rng.choice((f"`{parameter}`", f"the given {short}", f"the {short} {parameter}"))
 
 
 def _tangled(program: Program) -> bool:
     """Whether an inner wording has asides, which a nested phrase would leave hanging."""
-    return any(
-        re.search(r"[,:(]| with | that | which | and ", step.primitive.nouns[0].rstrip(","))
-        for step in program.steps[:-1]
-    )
+    return any(_ASIDE.search(step.primitive.nouns[0].rstrip(",")) for step in program.steps[:-1])
 
 
 def _short(kind: str) -> str:
-    return {"str": "string", "int": "number", "float": "number"}.get(
-        KINDS[kind].hint, "dictionary" if KINDS[kind].hint.startswith("dict") else "list"
-    )
+    return _SHORT.get(KINDS[kind].hint.partition("[")[0], "list")
 
 
 def in_steps(rng: Random, program: Program, parameter: str) -> str:
@@ -125,56 +135,89 @@ def in_steps(rng: Random, program: Program, parameter: str) -> str:
 
 def signature(rng: Random, program: Program) -> tuple[list[str], str]:
     """Import lines and the `def` line, in one of three styles of hints."""
-    body = "\n".join(program.body)
-    imports = [line for line, pattern in _IMPORTS if re.search(pattern, body)]
+    imports = lines_for("\n".join(program.body))
     style = rng.choice(("typing", "typing", "builtin", "builtin", "none"))
     if style == "none":
-        return imports, f"def {program.name}({', '.join(one.name for one in program.parameters)}):"
+        return imports, f"def {program.name}({', '.join([one.name for one in program.parameters])}):"
     hints = [one.hint for one in program.parameters] + [KINDS[program.gives].hint]
     if style == "typing":
-        hints = [re.sub(r"\b(list|dict|tuple)\b", lambda match: match.group().capitalize(), hint) for hint in hints]
-        needed = sorted({name for hint in hints for name in re.findall(r"\b(?:List|Dict|Tuple|Optional)\b", hint)})
+        hints = [_CAPITALS.sub(lambda match: match.group().capitalize(), hint) for hint in hints]
+        needed = sorted({name for hint in hints for name in _NEEDED.findall(hint)})
         if needed:
             imports.append(f"from typing import {', '.join(needed)}")
     else:
-        hints = [re.sub(r"Optional\[(\w+)\]", r"\1 | None", hint) for hint in hints]
-    shown = ", ".join(f"{one.name}: {hint}" for one, hint in zip(program.parameters, hints, strict=False))
+        hints = [_OPTIONAL.sub(r"\1 | None", hint) for hint in hints]
+    shown = ", ".join([f"{one.name}: {hint}" for one, hint in zip(program.parameters, hints, strict=False)])
     return imports, f"def {program.name}({shown}) -> {hints[-1]}:"
 
 
-def prompt(rng: Random, program: Program, examples: Sequence[Example]) -> str:
+def prompt(rng: Random, program: Program, examples: Sequence[Example], draws: Drawing = DRAWING) -> str:
     """Imports, `def` line and docstring; ends with a newline."""
     imports, line = signature(rng, program)
-    text = describe(rng, program)
     width = rng.choice((72, 84, 100))
-    lines = [
-        one.replace(_HARD_SPACE, " ")
-        for one in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    ]
-    if rng.random() < 0.08:
-        lines += ["", "Args:"] + [f"    {one.name}: {_role(one.hint)}" for one in program.parameters]
-    shown = _shown(rng, examples)
+    lines = [one.replace(_HARD_SPACE, " ") for one in wrapped(describe(rng, program), width)]
+    sections = draws.sections.one(rng)
+    form = draws.examples.one(rng) if examples else "none"
+    lines += _sections(program, sections)
+    shown = _shown(rng, examples, form)
     if shown:
-        lines += ([""] if rng.random() < 0.6 else []) + shown
-    head = "".join(f"{one}\n" for one in sorted(imports))
+        titled = sections == "numpy" and form == "doctest"
+        lines += ["", "Examples", "--------"] if titled else [""] if sections != "none" or rng.random() < 0.6 else []
+        lines += shown
+    head = "".join([f"{one}\n" for one in imports])
     return (f"{head}\n\n" if head else "") + f"{line}\n{_docstring(rng, lines)}"
 
 
-def _role(hint: str) -> str:
-    return {"int": "an integer", "str": "a string", "float": "a number", "bool": "a boolean"}.get(hint, f"a {hint}")
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, broken at spaces; a longer word has a line of its own."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
-def _shown(rng: Random, examples: Sequence[Example]) -> list[str]:
-    """Some of the examples, as doctests or in prose; none for a quarter of the programs."""
-    draw = rng.random()
-    if draw < 0.25 or not examples:
+def _sections(program: Program, style: str) -> list[str]:
+    """The parameters, and in two styles the result, each on a line of its own."""
+    if style == "none":
+        return []
+    result = KINDS[program.gives]
+    given = [(one.name, one.hint, _role(program, place)) for place, one in enumerate(program.parameters)]
+    if style == "numpy":
+        lines = ["", "Parameters", "----------"]
+        for name, hint, role in given:
+            lines += [f"{name} : {hint}", f"    {role}"]
+        return [*lines, "", "Returns", "-------", result.hint, f"    {_sentence(result.described)}"]
+    lines = ["", "Args:", *(f"    {name}: {role}" for name, _, role in given)]
+    return lines if style == "args" else [*lines, "", "Returns:", f"    {_sentence(result.described)}"]
+
+
+def _role(program: Program, place: int) -> str:
+    """What a parameter is."""
+    if place == 0:
+        return _sentence(KINDS[program.takes].described)
+    hint = program.parameters[place].hint
+    known = {"int": "an integer", "str": "a string", "float": "a number", "bool": "a boolean"}
+    return _sentence(known.get(hint, f"a {hint}"))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _shown(rng: Random, examples: Sequence[Example], form: str) -> list[str]:
+    """Some of the examples, as doctests or in prose."""
+    if form == "none":
         return []
     chosen = examples[: rng.choice((1, 2, 2, 3))]
-    if draw < 0.75:
+    if form == "doctest":
         return [line for one in chosen for line in (f">>> {one.call}", one.value)]
-    if draw < 0.85:
+    draw = rng.random()
+    if draw < 0.4:
         return [f"{one.call} == {one.value}" for one in chosen]
-    if draw < 0.92:
+    if draw < 0.7:
         return ["Examples:", *(f"    {one.call} -> {one.value}" for one in chosen)]
     return [f"For example, {chosen[0].call} returns {chosen[0].value}."]
 
@@ -184,5 +227,5 @@ def _docstring(rng: Random, lines: list[str]) -> str:
     if len(lines) == 1 and style < 0.7:
         return f'    """{lines[0]}"""\n'
     opening = '    """' if style < 0.6 else '    """ ' if style < 0.85 else '    """\n    '
-    inner = "\n".join(f"    {line}" if line else "" for line in lines).lstrip()
+    inner = "\n".join([f"    {line}" if line else "" for line in lines]).lstrip()
     return f'{opening}{inner}\n    """\n'

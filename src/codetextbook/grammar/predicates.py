@@ -7,6 +7,7 @@ A new condition is one line and gives a primitive in every form, for every kind 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codetextbook.grammar.primitive import Idiom, Knob, Primitive, family, primitive
 
@@ -125,7 +126,12 @@ FORMS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     # tag: (family, kind of result, wordings, idioms); P is the condition, B and A its words before and after the noun
     "keep": (
         "filter", "same", ("the B things $in $x A", "a list of the B things $in $x A"),
-        ("[$i for $i in $x if P]", "$out = []\nfor $i in $x:\n    if P:\n        $out.append($i)"),
+        (
+            "[$i for $i in $x if P]",
+            "$out = []\nfor $i in $x:\n    if P:\n        $out.append($i)",
+            "list(filter(lambda $i: P, $x))",
+            "def fits($i):\n    return P\n$out = [$i for $i in $x if fits($i)]",
+        ),
     ),
     "drop": (
         "filter", "same", ("$x without the B things A",),
@@ -133,7 +139,12 @@ FORMS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "count": (
         "count", "nat", ("the number of B things $in $x A", "how many B things A there are $in $x"),
-        ("sum(1 for $i in $x if P)", "len([$i for $i in $x if P])", "$out = 0\nfor $i in $x:\n    if P:\n        $out += 1"),
+        (
+            "sum(1 for $i in $x if P)",
+            "len([$i for $i in $x if P])",
+            "$out = 0\nfor $i in $x:\n    if P:\n        $out += 1",
+            "def fits($i):\n    return P\n$out = sum(map(fits, $x))",
+        ),
     ),
     "any": (
         "quantify", "bool", ("at least one thing $in $x IS",),
@@ -171,7 +182,11 @@ FORMS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "leading": (
         "prefix", "same", ("the longest start of $x in which every thing IS",),
-        ("$out = []\nfor $i in $x:\n    if not (P):\n        break\n    $out.append($i)",),
+        (
+            "$out = []\nfor $i in $x:\n    if not (P):\n        break\n    $out.append($i)",
+            "end = 0\nfor $i in $x:\n    if not (P):\n        break\n    end += 1\n$out = $x[:end]",
+            "def fits($i):\n    return P\nend = 0\nwhile end < len($x) and fits($x[end]):\n    end += 1\n$out = $x[:end]",
+        ),
     ),
 }  # fmt: skip
 
@@ -238,6 +253,10 @@ def _joined(idiom: str) -> str:
     """The text form of a filter: a comprehension is joined, a list of characters becomes a string that grows."""
     if idiom.startswith("["):
         return f"''.join({idiom[1:-1]})"
+    if idiom.startswith("list(filter("):
+        return f"''.join({idiom[5:-1]})"
+    if idiom.startswith("def "):
+        return idiom.replace("$out = [$i for $i in $x if fits($i)]", "$out = ''.join($i for $i in $x if fits($i))")
     return idiom.replace("$out = []", "$out = ''").replace("$out.append($i)", "$out += $i")
 
 
@@ -245,10 +264,14 @@ def _changes() -> tuple[Primitive, ...]:
     made = []
     for kind, changes in CHANGES.items():
         for change in changes:
+            lambda_ = f"list(map(lambda $i: {change.transform}, $x))"
+            helper = f"def changed_one($i):\n    return {change.transform}\n$out = [changed_one($i) for $i in $x]"
             loop = f"$out = []\nfor $i in $x:\n    $out.append({change.transform})"
-            idioms = [f"[{change.transform} for $i in $x]", loop]
+            idioms = [f"[{change.transform} for $i in $x]", loop, helper]
             if change.transform in ("abs($i)", "str($i)", "len($i)", "sum($i)", "int($i)"):
                 idioms.append(f"list(map({change.transform[:3]}, $x))")
+            else:
+                idioms.append(lambda_)
             tag = change.tag
             knobs = {"k": change.knob} if change.knob else {}
             made.append(
@@ -268,6 +291,7 @@ def _changes() -> tuple[Primitive, ...]:
     return tuple(made)
 
 
+@lru_cache(maxsize=4_096)
 def fused(test: str, transform: str, fold: tuple[str, str, str] | None) -> tuple[Idiom, ...]:
     """A filter, a map and a fold in one pass: as a comprehension, and as one loop."""
     value = transform or "$i"

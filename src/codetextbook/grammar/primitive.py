@@ -12,22 +12,44 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 Shape = Literal["expression", "block", "ending"]
+Style = Literal["loop", "comprehension", "builtin", "early_return", "helper", "recursion"]
 
 _PLACEHOLDER = re.compile(r"\$([a-z]+)")
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def fill(template: str, values: dict[str, str]) -> str:
+@lru_cache(maxsize=20_000)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Text and placeholders in turn."""
+    return tuple(_PLACEHOLDER.split(template))
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
     """Put values in the place of `$names`.
 
     Raises:
         KeyError: the template names something that is not given.
     """
-    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)
+    pieces = _pieces(template)
+    if len(pieces) == 1:
+        return template
+    return "".join([values[piece] if place % 2 else piece for place, piece in enumerate(pieces)])
+
+
+def _without_inner(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a body, but not those of functions within it."""
+    waiting = list(ast.iter_child_nodes(tree))
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +70,31 @@ class Idiom:
     template: str
 
     @cached_property
+    def _tree(self) -> ast.FunctionDef:
+        body = textwrap.indent(_PLACEHOLDER.sub(r"_\1", self.template), "    ")
+        (made,) = ast.parse(f"def _():\n{body}\n").body
+        assert isinstance(made, ast.FunctionDef)
+        return made
+
+    @cached_property
     def shape(self) -> Shape:
-        if re.search(r"^\s*return\b", self.template, re.MULTILINE):
+        if any(isinstance(node, ast.Return) for node in _without_inner(self._tree)):
             return "ending"
         return "block" if "$out" in self.template else "expression"
+
+    @cached_property
+    def style(self) -> Style:
+        """What kind of code it is."""
+        nodes = list(ast.walk(self._tree))
+        if self.recursive:
+            return "recursion"
+        if any(isinstance(node, ast.FunctionDef) for node in nodes[1:]):
+            return "helper"
+        if sum(isinstance(node, ast.Return) for node in nodes) > 1:
+            return "early_return"
+        if any(isinstance(node, (ast.For, ast.While)) for node in nodes):
+            return "loop"
+        return "comprehension" if any(isinstance(node, _COMPREHENSIONS) for node in nodes) else "builtin"
 
     @cached_property
     def uses(self) -> int:
@@ -105,6 +148,8 @@ class Primitive:
     """For a fold: the call around a generator `$g`, the accumulator's start, and its update by `$v`."""
     reorders: bool = False
     """Changes nothing but the order."""
+    outcomes: int = 3
+    """Different results that an exercise's tests must show, so that no constant passes them; 2 is enough for a bool."""
     order_blind: bool = False
     """Gives the same whatever the order: never written after one that only reorders."""
 

@@ -86,7 +86,7 @@ CONVERT = family(
     primitive("fahrenheit", "int", "float", "the temperature of $x degrees Celsius in degrees Fahrenheit, rounded to one decimal", "round($x * 9 / 5 + 32, 1)", tags=("to_fahrenheit",)),
     primitive("sign", "int", "int", "the sign of $x: 1, 0 or -1", "if $x > 0:\n    return 1\nif $x < 0:\n    return -1\nreturn 0", "($x > 0) - ($x < 0)", tags=("sign",)),
     primitive("clamp", "int", "int", "$x, but at least $low and at most $high", "max($low, min($x, $high))", "if $x < $low:\n    return $low\nif $x > $high:\n    return $high\nreturn $x", knobs={"low": Knob(("low", "lower"), (0, -5, 1)), "high": Knob(("high", "upper"), (10, 20, 99))}, tags=("clamp",)),
-    primitive("grade", "nat", "text", "'high' if $x is at least $k, else 'low'", "'high' if $x >= $k else 'low'", "if $x >= $k:\n    return 'high'\nreturn 'low'", knobs={"k": Knob(("limit", "bound"), (10, 50, 100))}, tags=("level_of",)),
+    primitive("grade", "nat", "text", "'high' if $x is at least $k, else 'low'", "'high' if $x >= $k else 'low'", "if $x >= $k:\n    return 'high'\nreturn 'low'", knobs={"k": Knob(("limit", "bound"), (10, 50, 100))}, tags=("level_of",), outcomes=2),
     primitive("seconds_split", "nat", "pair", "a pair of the whole minutes in $x seconds and the seconds that remain", "divmod($x, 60)", "minutes = $x // 60\nreturn (minutes, $x - 60 * minutes)", tags=("minutes_and_seconds",)),
     primitive("round_up", "int", "int", "the smallest multiple of $k that is not less than $x", "-(-$x // $k) * $k", "remainder = $x % $k\nif remainder == 0:\n    return $x\nreturn $x + $k - remainder", knobs={"k": Knob(("step", "k"), (5, 10, 3))}, tags=("round_up",)),
 )  # fmt: skip

@@ -8,11 +8,8 @@ Limits: meanings are only those of the catalogue and their compositions, and the
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from itertools import accumulate, groupby
 from random import Random
 from types import CodeType
 from typing import Any
@@ -20,18 +17,21 @@ from typing import Any
 from codetextbook.errors import CodetextbookError, ConfigError
 from codetextbook.grammar.catalog import FAMILIES
 from codetextbook.grammar.compose import Program, arguments, compose
+from codetextbook.grammar.imports import NAMES
 from codetextbook.grammar.kinds import KINDS
+from codetextbook.grammar.mix import DEFAULT, Drawing, Mix, drawing
 from codetextbook.grammar.phrase import Example, prompt
+from codetextbook.grammar.seen import Seen
 from codetextbook.nouns import document_id
 
 WRITER = "grammar"
 MAX_SHOWN = 90
 MIN_TESTS, MAX_TESTS = 5, 8
 MAX_ATTEMPTS = 400
-DEPTHS = (1, 1, 1, 1, 2, 2, 2, 2, 3, 3)
-"""Steps of a program, drawn evenly: 40 % single, 40 % double, 20 % triple. Chains that cannot go on stay shorter."""
 
 _EXAMPLE_LINE = re.compile(r"^\s*(>>> .*|.*\) (?:->|==|returns) .*)$", re.MULTILINE)
+_BARE = ("[]", "''", "{}", "None", "0")
+_IMPORT_LINE = re.compile(r"^(from|import) .*$", re.MULTILINE)
 
 
 def known_families(families: Collection[str] | None) -> frozenset[str] | None:
@@ -50,7 +50,7 @@ def known_families(families: Collection[str] | None) -> frozenset[str] | None:
 
 
 def draw_exercise(
-    seed: int, index: int, *, families: Collection[str] | None = None, max_depth: int = 3
+    seed: int, index: int, *, families: Collection[str] | None = None, mix: Mix = DEFAULT
 ) -> dict[str, Any]:
     """Record `index` of a seed: a row of EXERCISE with an empty split; its tests have been run on its solution.
 
@@ -59,11 +59,12 @@ def draw_exercise(
         CodetextbookError: the families allow no program that its tests can tell from a constant.
     """
     allowed = known_families(families)
+    draws = drawing(mix)
     rng = Random(f"{seed}/{index}")
-    depth = min(max_depth, rng.choice(DEPTHS))
+    depth = int(draws.depth.one(rng))
     for _ in range(MAX_ATTEMPTS):
-        program = compose(rng, allowed, depth)
-        row = _written(rng, program) if program is not None else None
+        program = compose(rng, allowed, depth, draws)
+        row = _written(rng, program, draws) if program is not None else None
         if row is not None:
             return row
     raise CodetextbookError(
@@ -72,27 +73,25 @@ def draw_exercise(
 
 
 def write_exercises(
-    count: int, seed: int, *, families: Collection[str] | None = None, max_depth: int = 3, start: int = 0
+    count: int, seed: int, *, families: Collection[str] | None = None, mix: Mix = DEFAULT, start: int = 0
 ) -> Iterator[dict[str, Any]]:
     """`count` different exercises, streamed in the order of their index; one that repeats an earlier one is passed over.
 
     Raises:
         CodetextbookError: the families are so few that nothing new turns up.
     """
-    seen: set[str] = set()
+    seen = Seen(count)
     index, repeats = start, 0
     while count > 0:
-        row = draw_exercise(seed, index, families=families, max_depth=max_depth)
+        row = draw_exercise(seed, index, families=families, mix=mix)
         index += 1
-        key = likeness(row)
-        if key in seen:
+        if not seen.add(likeness(row)):
             repeats += 1
             if repeats > 100 * (len(seen) + 10):
                 raise CodetextbookError(
                     "nothing new can be written", where="grammar", hint="fewer exercises, or more families"
                 )
             continue
-        seen.add(key)
         count -= 1
         yield row
 
@@ -100,13 +99,13 @@ def write_exercises(
 def likeness(row: dict[str, Any]) -> str:
     """Digest of an exercise without its function's name, examples, imports, case and spacing: equal for near-identical ones."""
     text = row["prompt"] + row["solution"]
-    text = re.sub(rf"\b{re.escape(row['entry_point'])}\(", "f(", text)
+    text = text.replace(f"{row['entry_point']}(", "f(")
     text = _EXAMPLE_LINE.sub("", text)
-    text = re.sub(r"^(from|import) .*$", "", text, flags=re.MULTILINE).lower()
+    text = _IMPORT_LINE.sub("", text).lower()
     return hashlib.sha256("".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _written(rng: Random, program: Program) -> dict[str, Any] | None:
+def _written(rng: Random, program: Program, draws: Drawing) -> dict[str, Any] | None:
     quote = '"' if rng.random() < 0.5 and not any('"' in line for line in program.body) else "'"
     solution = "".join(f"    {line.replace(chr(39), quote)}\n" for line in program.body)
     examples = _examples(rng, program, solution)
@@ -115,7 +114,7 @@ def _written(rng: Random, program: Program) -> dict[str, Any] | None:
     shown = [
         one for one in examples if len(one.call) + len(one.value) <= MAX_SHOWN and "\\" not in one.call + one.value
     ]
-    text = prompt(rng, program, sorted(shown, key=lambda one: one.value in ("[]", "''", "{}", "None", "0")))
+    text = prompt(rng, program, sorted(shown, key=lambda one: one.value in _BARE), draws)
     tests = "".join(f"assert {one.call} == {one.value}\n" for one in examples)
     if not passes(text + solution, tests):
         return None
@@ -155,13 +154,13 @@ def _examples(rng: Random, program: Program, solution: str) -> list[Example] | N
         if len(found) == wanted:
             break
     values = {one.value for one in found.values()}
-    enough = 2 if program.gives == "bool" else 3
+    enough = 2 if program.gives == "bool" else program.steps[-1].primitive.outcomes
     return list(found.values()) if len(found) >= MIN_TESTS and len(values) >= enough else None
 
 
 def define(source: str, name: str) -> Callable[..., Any]:
     """Run a definition of our own, with the modules that the catalogue uses, and return the function."""
-    namespace: dict[str, Any] = {"math": math, "Counter": Counter, "accumulate": accumulate, "groupby": groupby}
+    namespace = dict(NAMES)
     exec(_compiled(source), namespace)
     return namespace[name]
 

@@ -18,32 +18,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, partial
-from importlib import resources
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from codetextbook.config import Config
-from codetextbook.errors import ConfigError, SandboxError, StageFailed
-from codetextbook.grammar import FAMILIES, draw_exercise, likeness
+from codetextbook.errors import ConfigError, StageFailed
+from codetextbook.grammar import FAMILIES, Mix, Seen, draw_exercise, likeness
 from codetextbook.nouns import EXERCISE, REJECTED
-from codetextbook.sandbox import Job, Result, Sandbox, Status
+from codetextbook.sandbox import Sandbox
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Request, Teacher, ask_all, connect_ahead, dollars_of, drills
-from codetextbook.teacher.estimate import Asking, evenly
+from codetextbook.teacher import Request, Teacher, connect_ahead, dialogue, drills
+from codetextbook.teacher.assigning import Cells
+from codetextbook.teacher.checking import disagreement, exercise_refusals
+from codetextbook.teacher.corpus import Real
+from codetextbook.teacher.dialogue import Ways, drawn, reverse, write
+from codetextbook.teacher.estimate import Asking
+from codetextbook.text.diversity import Gauge
 from codetextbook.text.exercise_form import fault
 
 ROWS_PER_PART = 2_000
 ROWS_PER_TASK = 100
-STUB = "    return None\n"
+TOLD = ["id", "prompt", "solution", "writer", "split", "family", "topic"]
+"""Columns from which the facts are told."""
 SAME_AS = {
     "number_bases": "digits",
     "strings_ciphers": "codes",
@@ -69,8 +73,10 @@ class Exercises(Config):
     """Families that neither training nor validation may hold, compositions included (ours)."""
     validation_share: float = Field(default=0.05, ge=0.0, le=0.5)
     """Share of the topics that are kept for choosing a checkpoint (ours)."""
-    max_depth: int = Field(default=3, ge=1, le=3)
-    """Primitives that one program may compose."""
+    families: tuple[str, ...] = ()
+    """Families that the grammar writes from; empty is all (ours)."""
+    mix: Mix = Mix()
+    """How deep the grammar composes, how it words tasks, and in which idioms it solves them."""
     recorded: bool = True
     """Whether the shipped, recorded exercises are taken in."""
     teacher_exercises: int = Field(default=0, ge=0)
@@ -81,6 +87,20 @@ class Exercises(Config):
     """The teacher's sampling temperature (ours)."""
     max_reply_tokens: int = Field(default=1_000, ge=100)
     """Tokens that one exercise with its tests may take (ours)."""
+    constrained: bool = True
+    """Whether the teacher is told topic, name, words and difficulty; without, one sees what they are good for (paper §2.2)."""
+    second_solution: bool = False
+    """Whether the teacher solves each of its exercises again, and only those are kept on which both solutions agree (after the paper)."""
+    self_critique: bool = False
+    """Whether the teacher judges and revises its exercise before the tests are asked for (after the paper: phi-4)."""
+    personas: bool = False
+    """Whether an exercise is written for one of the curriculum's audiences (after the paper)."""
+    corpus_seeds: bool = False
+    """Whether a fragment of a curated file inspires each exercise (after the paper: OSS-Instruct)."""
+    reversed_functions: int = Field(default=0, ge=0)
+    """Functions of curated files to which the teacher writes the docstring; kept where its own solution agrees (after the paper: phi-4)."""
+    cell_patience: int = Field(default=8, ge=0)
+    """Repetitions after which a topic with fewer new exercises than repetitions is not asked again; 0 is never (ours)."""
     imports: tuple[str, ...] = (
         "bisect", "collections", "datetime", "functools", "heapq", "itertools", "math", "operator", "re", "statistics", "string", "typing",
     )  # fmt: skip
@@ -93,6 +113,8 @@ class Exercises(Config):
     """Share of the grammar's exercises that the sandbox checks again."""
     cpu_seconds: float = Field(default=5.0, gt=0)
     """CPU time of one program in the sandbox."""
+    measured: int = Field(default=2_000, ge=0)
+    """Exercises of each writer whose diversity is measured (ours)."""
     max_rejected_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of rejected exercises above which the stage fails."""
     seed: int = Field(default=0, ge=0)
@@ -100,18 +122,28 @@ class Exercises(Config):
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
-        if self.count and set(FAMILIES) <= set(self.heldout_families):
+        if self.count and set(self.families or FAMILIES) <= set(self.heldout_families):
             raise ValueError("every family is held out: nothing is left to train on")
         if self.heldout and not set(FAMILIES) & set(self.heldout_families):
             raise ValueError("heldout asks for exercises, but heldout_families names no family of the grammar")
         return self
+
+    @property
+    def reads_corpus(self) -> bool:
+        """Whether curated files are needed."""
+        return self.corpus_seeds or self.reversed_functions > 0
+
+    @property
+    def ways(self) -> Ways:
+        """How the teacher is asked."""
+        return Ways(self.temperature, self.max_reply_tokens, self.constrained, self.self_critique, self.second_solution)
 
 
 class Batch(NamedTuple):
     """Where the rows of one part come from."""
 
     writer: str
-    """`recorded`, `grammar`, `heldout` for the grammar's held-out families, or `teacher`."""
+    """`recorded`, `grammar`, `heldout` for the grammar's held-out families, `teacher`, or `reversed`."""
     rows: range
 
 
@@ -121,6 +153,8 @@ class Drafts(NamedTuple):
     rows: list[Row]
     refused: Sequence[Row] = ()
     dollars: float = 0.0
+    seconds: Mapping[str, str] = {}
+    """Bodies by another hand, by the row's id: kept only where they agree."""
 
 
 def assigned(row: Row, cfg: Exercises) -> str | None:
@@ -148,7 +182,7 @@ def audited(row: Row, cfg: Exercises) -> bool:
     return share_of(f"{cfg.seed}/audit/{row['id']}") < cfg.audit_share
 
 
-def sift(rows: Sequence[Row], cfg: Exercises, seen: set[str]) -> tuple[list[Row], list[Row]]:
+def sift(rows: Sequence[Row], cfg: Exercises, seen: Seen) -> tuple[list[Row], list[Row]]:
     """Rows that may be kept, with their split, and the table `rejected` of the others; `seen` takes up the digests of the former."""
     kept, rejected = [], []
     for row in rows:
@@ -173,43 +207,20 @@ def rejection(row: Row, reason: str, detail: str) -> Row:
     return {"id": row["id"], **shown}
 
 
-def judged(rows: Sequence[Row], sandbox: Sandbox) -> list[tuple[str, str] | None]:
-    """For each row why the sandbox refuses it: its solution does not pass, or a stub does; None when it is right.
-
-    Raises:
-        SandboxError: the sandbox itself broke, twice, on the same program.
-    """
-    jobs = [
-        Job(row["prompt"] + body, row["tests"], row["entry_point"]) for row in rows for body in (row["solution"], STUB)
-    ]
-    results: list[Result] = list(sandbox.check_many(jobs))
-    broken = [number for number, result in enumerate(results) if result.status == Status.SANDBOX_BROKE]
-    for number, result in zip(broken, list(sandbox.check_many([jobs[number] for number in broken])), strict=True):
-        if result.status == Status.SANDBOX_BROKE:
-            raise SandboxError(f"the sandbox broke twice on the same exercise: {result.detail}", where="exercises")
-        results[number] = result
-    return [_refusal(right, stub) for right, stub in zip(results[::2], results[1::2], strict=True)]
-
-
-def _refusal(right: Result, stub: Result) -> tuple[str, str] | None:
-    if right.status != Status.PASSED:
-        reason = "tests_failed" if right.status == Status.FAILED else str(right.status.value)
-        return reason, right.detail
-    return ("stub_passes", "a body of `return None` passes the tests") if stub.status == Status.PASSED else None
-
-
 def batches(num_recorded: int, cfg: Exercises) -> list[Batch]:
     """The parts of the stage, in order."""
     made = [Batch("recorded", part) for part in split(num_recorded, ROWS_PER_PART) if num_recorded]
     made += [Batch("grammar", part) for part in split(cfg.count, ROWS_PER_PART) if cfg.count]
     made += [Batch("heldout", part) for part in split(cfg.heldout, ROWS_PER_PART) if cfg.heldout]
     made += [Batch("teacher", part) for part in split(cfg.teacher_exercises, ROWS_PER_PART) if cfg.teacher_exercises]
+    wanted = cfg.reversed_functions
+    made += [Batch("reversed", part) for part in split(wanted, ROWS_PER_PART) if wanted]
     return made or [Batch("recorded", range(0))]
 
 
-def written(part: range, *, seed: int, families: tuple[str, ...], max_depth: int) -> list[Row]:
+def written(part: range, *, seed: int, families: tuple[str, ...], mix: Mix) -> list[Row]:
     """The grammar's records of a range."""
-    return [draw_exercise(seed, index, families=families, max_depth=max_depth) for index in part]
+    return [draw_exercise(seed, index, families=families, mix=mix) for index in part]
 
 
 def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, ...]]:
@@ -219,110 +230,130 @@ def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, .
         ConfigError: a family to hold out is nobody's.
     """
     known = set(FAMILIES) | {name for row in recorded for name in row["family"].split("+")}
-    unknown = sorted(set(cfg.heldout_families) - known)
-    if unknown:
-        where = "[exercises] heldout_families"
-        raise ConfigError(f"no family is called {unknown[0]!r}", where=where, hint=f"one of {', '.join(sorted(known))}")
+    for setting, names, allowed in (
+        ("heldout_families", cfg.heldout_families, known),
+        ("families", cfg.families, set(FAMILIES)),
+    ):
+        unknown = sorted(set(names) - allowed)
+        if unknown:
+            hint = f"one of {', '.join(sorted(allowed))}"
+            raise ConfigError(f"no family is called {unknown[0]!r}", where=f"[exercises] {setting}", hint=hint)
     held = tuple(name for name in FAMILIES if name in cfg.heldout_families)
-    return {"heldout": held, "grammar": tuple(name for name in FAMILIES if name not in cfg.heldout_families)}
+    wanted = cfg.families or FAMILIES
+    return {"heldout": held, "grammar": tuple(n for n in FAMILIES if n in wanted and n not in cfg.heldout_families)}
 
 
-@stage(version=1)
-def exercises(cfg: Exercises, *, out: Writer, site: Site) -> None:
-    """Write, check and split, part by part."""
+@stage(version=2)
+def exercises(cfg: Exercises, *corpus: Artifact, out: Writer, site: Site) -> None:
+    """Write, check and split, part by part. The corpus, curated files, is read only where a setting asks for it."""
     recorded = drills.recorded_rows() if cfg.recorded else []
     families = _families(cfg, recorded)
+    real = _real(corpus, cfg)
     parts = batches(len(recorded), cfg)
     total = sum(len(batch.rows) for batch in parts)
-    done, seen = 0, set()
-    engine = site.engine()
+    done, seen, cells = 0, Seen(total), Cells(cfg.cell_patience)
     missing = [batch for index, batch in enumerate(parts) if not out.has(f"exercises-{index:05d}")]
     with (
-        _teacher(missing, cfg, out, site) as teacher,
+        _teacher(missing, cfg, real, out, site) as teacher,
         site.open_sandbox(cpu_seconds=cfg.cpu_seconds) as sandbox,
     ):
         for index, batch in enumerate(parts):
             if out.has(f"exercises-{index:05d}"):
-                seen |= {likeness(row) for row in _part(out, index)}
+                for row in _part(out, "exercises", index):
+                    seen.add(likeness(row))
             else:
                 if batch.writer == "recorded":
                     drafts = Drafts(recorded[batch.rows.start : batch.rows.stop])
-                elif batch.writer == "teacher":
+                elif batch.writer in ("teacher", "reversed"):
                     assert teacher is not None
-                    drafts = asked(batch.rows, teacher, cfg)
+                    drafts = asked(batch, teacher, cfg, real, cells.closed)
                     out.json(f"bill-{index:05d}", {"dollars": drafts.dollars})
                 else:
-                    seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
-                    write = partial(written, seed=seed, families=families[batch.writer], max_depth=cfg.max_depth)
-                    tasks = [_shifted(piece, batch.rows) for piece in split(len(batch.rows), ROWS_PER_TASK)]
-                    drafts = Drafts([row for task in engine.map(write, tasks) for row in task])
+                    drafts = Drafts(_by_grammar(batch, cfg, families[batch.writer], site))
                 _write(index, drafts, cfg, seen, sandbox, out)
+            if batch.writer == "teacher":
+                cells.kept(row["topic"] for row in _part(out, "exercises", index))
+                gone = _part(out, "rejected", index)
+                cells.repeated(row["detail"] for row in gone if row["reason"] == "near_duplicate")
             done += len(batch.rows)
             out.progress(done, total, "exercises")
     _tell(cfg, site, total, out)
     out.flow(rows_in=total, unit="exercises")
 
 
+def _by_grammar(batch: Batch, cfg: Exercises, families: tuple[str, ...], site: Site) -> list[Row]:
+    seed = cfg.seed if batch.writer == "grammar" else -1 - cfg.seed
+    write = partial(written, seed=seed, families=families, mix=cfg.mix)
+    tasks = [_shifted(piece, batch.rows) for piece in split(len(batch.rows), ROWS_PER_TASK)]
+    return [row for task in site.engine().map(write, tasks) for row in task]
+
+
 def _shifted(piece: range, base: range) -> range:
     return range(base.start + piece.start, base.start + piece.stop)
 
 
-def _part(out: Writer, index: int) -> list[Row]:
+def _part(out: Writer, name: str, index: int) -> list[Row]:
     """Rows of a part that stands already."""
-    return to_rows(pq.read_table(out.folder / f"exercises-{index:05d}.parquet", partitioning=None))
+    return to_rows(pq.read_table(out.folder / f"{name}-{index:05d}.parquet", partitioning=None))
+
+
+def _real(corpus: Sequence[Artifact], cfg: Exercises) -> Real:
+    """What the curated files give, if a setting wants it.
+
+    Raises:
+        ConfigError: no curated files are given.
+    """
+    if not cfg.reads_corpus:
+        return Real()
+    if not corpus:
+        hint = "corpus_seeds = false and reversed_functions = 0, or give the stage the artifact of `curate`"
+        raise ConfigError("no curated files to start from", where="[exercises]", hint=hint)
+    texts = corpus[0].table("documents")["text"].to_pylist()
+    seeds = cfg.teacher_exercises if cfg.corpus_seeds else 0
+    return Real.of(texts, seeds=seeds, reversals=cfg.reversed_functions, seed=cfg.seed, allowed=cfg.imports)
 
 
 def _teacher(
-    missing: Sequence[Batch], cfg: Exercises, out: Writer, site: Site
+    missing: Sequence[Batch], cfg: Exercises, real: Real, out: Writer, site: Site
 ) -> contextlib.AbstractContextManager[Teacher | None]:
-    """The site's teacher, once all its exercises that are missing are in the journal; nobody where none is wanted."""
-    numbers = [number for batch in missing if batch.writer == "teacher" for number in batch.rows]
-    if not numbers:
+    """The site's teacher; nobody where none is wanted.
+
+    The first questions of the first part are asked at once, or of all parts where replies come in batches; the others part by part.
+    """
+    wanted = [batch for batch in missing if batch.writer == "teacher"]
+    if not wanted and not any(batch.writer == "reversed" for batch in missing):
         return contextlib.nullcontext()
-    requests = (request for _, request in drawn(numbers, cfg))
+    ahead = wanted if site.teacher.kind == "batch" or not cfg.cell_patience else wanted[:1]
+    numbers = [number for batch in ahead for number in batch.rows]
+    requests = (request for _, request in drawn(numbers, cfg.ways, real.fragments))
     tell = partial(out.progress, total=len(numbers), unit="replies")
     return connect_ahead(site.teacher, out.journal, requests, model=cfg.model, tell=tell)
 
 
-def drawn(numbers: Iterable[int], cfg: Exercises) -> Iterator[tuple[drills.Drill, Request]]:
-    """What the teacher's exercises are to be about, each with what is sent."""
-    for number in numbers:
-        drill = drills.assignment(number, _curriculum(), cfg.seed)
-        yield drill, drills.request_for(drill, number, temperature=cfg.temperature, max_tokens=cfg.max_reply_tokens)
-
-
-def asked(numbers: Sequence[int], teacher: Teacher, cfg: Exercises) -> Drafts:
-    """Exercises of a language model."""
-    given, requests = zip(*drawn(numbers, cfg), strict=True)
-    replies = ask_all(teacher, requests)
+def asked(batch: Batch, teacher: Teacher, cfg: Exercises, real: Real, closed: Collection[str]) -> Drafts:
+    """Exercises of a language model; topics that are closed are not asked for."""
+    if batch.writer == "reversed":
+        part = reverse([(number, real.functions[number]) for number in batch.rows], teacher, cfg.ways)
+    else:
+        part = write(batch.rows, teacher, cfg.ways, fragments=real.fragments, closed=closed)
     rows, refused = [], []
-    for drill, reply, number in zip(given, replies, numbers, strict=True):
-        row, failure = drills.from_reply(drill, reply, number)
-        if failure is None:
-            rows.append(row)
+    for one in part.written:
+        if one.failure is None:
+            rows.append(one.row)
         else:
-            refused.append(rejection(row, failure.reason, failure.detail[:2_000]))
-    return Drafts(rows, refused, dollars_of(replies))
+            refused.append(rejection(one.row, one.failure.reason, one.failure.detail[:2_000]))
+    seconds = {one.row["id"]: one.second for one in part.written if one.second}
+    return Drafts(rows, refused, part.dollars, seconds)
 
 
 def example_request(cfg: Exercises) -> Request:
     """What would be sent for the first exercise."""
-    return next(drawn([0], cfg))[1]
+    return next(drawn([0], cfg.ways))[1]
 
 
 def asking(cfg: Exercises, *_: Artifact | None) -> Asking | None:
-    """What the teacher would be asked, for a plan; answers are taken to be as long as the recorded exercises with their tests."""
-    numbers = evenly(cfg.teacher_exercises)
-    rows = drills.recorded_rows() if numbers else []
-    sizes = [len((row["prompt"] + row["solution"] + row["tests"]).encode()) for row in rows]
-    requests = [request for _, request in drawn(numbers, cfg)]
-    words = f"{len(requests)} of its prompts, and the {len(sizes)} recorded exercises"
-    return Asking(cfg.model, cfg.teacher_exercises, requests, sizes, words) if numbers else None
-
-
-@cache
-def _curriculum() -> dict[str, Any]:
-    return tomllib.loads((resources.files("codetextbook.data") / "curriculum.toml").read_text(encoding="utf-8"))
+    """What the teacher would be asked, for a plan."""
+    return dialogue.asking(cfg.model, cfg.teacher_exercises, cfg.ways)
 
 
 def by_rule(row: Row) -> bool:
@@ -330,12 +361,17 @@ def by_rule(row: Row) -> bool:
     return str(row["writer"]).startswith("grammar")
 
 
-def _write(index: int, drafts: Drafts, cfg: Exercises, seen: set[str], sandbox: Sandbox, out: Writer) -> None:
+def _write(index: int, drafts: Drafts, cfg: Exercises, seen: Seen, sandbox: Sandbox, out: Writer) -> None:
     """Check a part and write it; the kept rows last, since their being there says that the part is done."""
     kept, rejected = sift(drafts.rows, cfg, seen)
     rejected = [*drafts.refused, *rejected]
     wanted = [row for row in kept if not by_rule(row) or audited(row, cfg)]
-    refused = {row["id"]: why for row, why in zip(wanted, judged(wanted, sandbox), strict=True) if why is not None}
+    whys = zip(wanted, exercise_refusals(wanted, sandbox), strict=True)
+    refused = {row["id"]: why for row, why in whys if why is not None}
+    for row in wanted:
+        if row["id"] not in refused and (second := drafts.seconds.get(row["id"])):
+            apart = disagreement(row, second, sandbox)
+            refused |= {row["id"]: apart} if apart is not None else {}
     lasting = []
     for row in kept:
         why = refused.get(row["id"])
@@ -361,8 +397,20 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
         StageFailed: more was rejected than the settings allow.
     """
     made = Artifact(out.folder)
-    rows = to_rows(made.table("exercises"))
-    num_rejected = total - len(rows)
+    counted: dict[str, Counter[str]] = {name: Counter() for name in ("writer", "split", "family")}
+    topics, gauge = Seen(total), Gauge(cfg.measured)
+    num_kept = num_ours = num_audited = 0
+    for part in made.parts("exercises"):
+        for row in to_rows(pq.read_table(part, columns=TOLD, partitioning=None)):
+            num_kept += 1
+            num_ours += by_rule(row)
+            num_audited += by_rule(row) and audited(row, cfg)
+            topics.add(hashlib.sha256(row["topic"].encode("utf-8", "surrogatepass")).hexdigest())
+            gauge.add(row["writer"], row["prompt"] + row["solution"], row["topic"])
+            counted["writer"][row["writer"]] += 1
+            counted["split"][row["split"]] += 1
+            counted["family"][row["family"].split("+")[0]] += 1
+    num_rejected = total - num_kept
     if total and num_rejected / total > cfg.max_rejected_share:
         reasons = Counter(made.table("rejected")["reason"].to_pylist()).most_common(1)
         raise StageFailed(
@@ -370,15 +418,14 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
             where="[exercises] max_rejected_share",
             hint=f"fewer exercises, or {num_rejected / total:.2f} to accept it",
         )
-    ours = [row for row in rows if by_rule(row)]
-    num_audited = sum(audited(row, cfg) for row in ours)
     bills = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.folder.glob("bill-*.json"))]
     out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
-    out.fact("writers", dict(Counter(row["writer"] for row in rows)))
-    out.fact("splits", dict(Counter(row["split"] for row in rows)))
-    out.fact("families", dict(Counter(row["family"].split("+")[0] for row in rows)))
-    out.fact("topics", len({row["topic"] for row in rows}))
-    ways = {"in_sandbox": len(rows) - len(ours) + num_audited, "in_process_only": len(ours) - num_audited}
-    out.fact("verified", ways)
+    out.fact("writers", dict(counted["writer"]))
+    out.fact("splits", dict(counted["split"]))
+    out.fact("families", dict(counted["family"]))
+    out.fact("topics", len(topics))
+    out.fact("verified", {"in_sandbox": num_kept - num_ours + num_audited, "in_process_only": num_ours - num_audited})
+    out.fact("diversity", gauge.diversity())
+    out.fact("imports", gauge.imports())
     out.fact("audited", num_audited)
     out.fact("sandbox", site.sandbox)

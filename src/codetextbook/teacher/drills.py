@@ -1,9 +1,9 @@
 """Exercises of a language model: those that ship recorded, and those asked of a teacher (paper §2.2).
 
 The recorded set was written once, with care, by a large model. The paper made exercises diverse mainly by constraining function names; its
-prompt is not published. Here each number draws a topic, a name (verb and noun), two more words and a difficulty from the seed alone.
-A reply holds two fenced blocks: the function with its docstring and solution, then its tests. Where it does not, it is rejected; nothing
-is mended.
+prompt is not published. Here each number draws a topic, a name (verb and noun), two more words and a difficulty from the seed alone;
+topics come without replacement. The function with its solution is one question, its tests are another, asked with the docstring alone, so
+that a misread docstring does not pass its own tests. Where a reply does not hold what was asked for, it is rejected; nothing is mended.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import json
 import random
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
 from codetextbook.errors import InputError
 from codetextbook.nouns import document_id
+from codetextbook.teacher.assigning import cell, words_of
 from codetextbook.teacher.protocol import Failure, Message, Reply, Request
+
+Row = dict[str, Any]
 
 RECORDED = "exercises.jsonl"
 RECORDED_FIELDS = ("prompt", "solution", "tests", "entry_point", "topic", "family")
@@ -77,52 +81,100 @@ class Drill(NamedTuple):
     title: str
     words: tuple[str, ...]
     difficulty: str
+    persona: str = ""
+    """Who it is for; empty for nobody in particular."""
+    seed: str = ""
+    """Real code that may inspire it; empty for none."""
 
 
-def assignment(index: int, curriculum: Mapping[str, Any], seed: int) -> Drill:
+def assignment(index: int, curriculum: Mapping[str, Any], seed: int, *, persona: bool = False) -> Drill:
     """Topic, name, words and difficulty of exercise number `index`; a function of the seed and the number alone."""
     draw = random.Random(f"{seed}/exercise/{index}")
-    key = draw.choice(sorted(curriculum["topics"]))
-    topic = curriculum["topics"][key]
+    chosen = cell(index, curriculum, seed)
+    topic = curriculum["topics"][chosen.topic]
     verb, noun = draw.choice(sorted(curriculum["words"]["verbs"])), draw.choice(sorted(curriculum["words"]["nouns"]))
-    pool = sorted({word for words in curriculum["words"].values() for word in words} - {verb, noun})
+    more = words_of(curriculum, f"{seed}/exercise/{index}/words", 2, without=(verb, noun))
     name = re.sub(r"\W+", "_", f"{verb}_{noun}".lower())
     area = curriculum["areas"][topic["area"]]
-    return Drill(name, key, area, topic["title"], tuple(draw.sample(pool, 2)), draw.choice(DIFFICULTIES))
+    who = curriculum["audiences"][chosen.audience] if persona else ""
+    return Drill(name, chosen.topic, area, topic["title"], tuple(more), draw.choice(DIFFICULTIES), who)
 
 
-def request_for(drill: Drill, index: int, *, temperature: float, max_tokens: int) -> Request:
-    """What the teacher is sent for one exercise."""
-    template = (resources.files("codetextbook.teacher") / "prompts" / "exercise.md").read_text(encoding="utf-8")
-    text = template.format(
-        topic=drill.title, area=drill.area, name=drill.name, words=", ".join(drill.words), difficulty=drill.difficulty
-    )
+def function_request(
+    drill: Drill, index: int, *, temperature: float, max_tokens: int, constrained: bool = True
+) -> Request:
+    """What the teacher is sent for the function of one exercise."""
+    lines = []
+    if constrained:
+        lines = [
+            f"Topic: {drill.title} ({drill.area}).",
+            f"The name of the function: `{drill.name}`. Let the name decide what the function does.",
+            f"An idea to start from: {', '.join(drill.words)}.",
+            f"Difficulty: {drill.difficulty}.",
+        ]
+    if drill.persona:
+        lines.append(f"It is for {drill.persona}: their trade gives the task, the names and the numbers.")
+    if drill.seed:
+        lines.append(f"Let this fragment of real code inspire the task; do not copy it.\n\n```python\n{drill.seed}```")
+    text = prompt_file("exercise_function.md").format(constraints="".join(f"{line}\n" for line in lines))
     return Request((Message("user", text),), temperature, max_tokens, sample=index)
 
 
-def from_reply(drill: Drill, reply: Reply | Failure, index: int) -> tuple[dict[str, Any], Failure | None]:
-    """A row of EXERCISE that nothing has checked, and why it cannot be one, if so."""
-    row: dict[str, Any] = {"entry_point": drill.name, "topic": drill.topic, "family": drill.topic, "split": ""}
+def question(name: str, index: int, *, temperature: float, max_tokens: int, **values: str) -> Request:
+    """One of the shipped prompts, filled in."""
+    text = prompt_file(name).format(**values)
+    return Request((Message("user", text),), temperature, max_tokens, sample=index)
+
+
+@cache
+def prompt_file(name: str) -> str:
+    """A shipped prompt."""
+    return (resources.files("codetextbook.teacher") / "prompts" / name).read_text(encoding="utf-8")
+
+
+def code_of(reply: Reply | Failure) -> str | Failure:
+    """The one block of code in a reply, or why there is none."""
+    if isinstance(reply, Failure):
+        return reply
+    if reply.finish_reason == "length":
+        return Failure("cut_off", f"after {reply.output_tokens} tokens")
+    blocks = [block.group(1) for block in _FENCE.finditer(reply.text)]
+    if not blocks:
+        return Failure("no_code", reply.text[:500])
+    return blocks[0] if len(blocks) == 1 else Failure("several_blocks", f"{len(blocks)} blocks of code, one wanted")
+
+
+def row_from(
+    drill: Drill, reply: Reply | Failure, index: int, *, constrained: bool = True
+) -> tuple[Row, Failure | None]:
+    """A row of EXERCISE without tests that nothing has checked, and why it cannot be one, if so."""
+    row: Row = {"entry_point": drill.name, "topic": drill.topic, "family": drill.topic, "split": ""}
     row |= {"writer": reply.model if isinstance(reply, Reply) else "", "verified": False}
     row |= {"prompt": reply.text if isinstance(reply, Reply) else "", "solution": "", "tests": ""}
     row["id"] = document_id(row["prompt"] or f"teacher exercise {index}")
-    if isinstance(reply, Failure):
-        return row, reply
-    if reply.finish_reason == "length":
-        return row, Failure("cut_off", f"after {reply.output_tokens} tokens")
-    blocks = [block.group(1) for block in _FENCE.finditer(reply.text)]
-    if len(blocks) != 2:
-        return row, Failure("not_two_blocks", f"{len(blocks)} blocks of code")
-    parts = _split(blocks[0])
+    code = code_of(reply)
+    if isinstance(code, Failure):
+        return row, code
+    parts = split_function(code)
     if parts is None:
-        return row, Failure("unparsable", "the first block is no function with a docstring and a body below it")
-    row |= {"prompt": parts[0], "solution": parts[1], "tests": blocks[1].strip() + "\n"}
+        return row, Failure("unparsable", "the block is no function with a docstring and a body below it")
+    row |= {"prompt": parts.prompt, "solution": parts.body}
+    if not constrained:
+        row["entry_point"] = parts.name
     row["id"] = document_id(row["prompt"] + row["solution"])
     return row, None
 
 
-def _split(code: str) -> tuple[str, str] | None:
-    """A program cut behind its function's docstring; None where there is no such place."""
+class Parts(NamedTuple):
+    """A program cut behind its function's docstring."""
+
+    name: str
+    prompt: str
+    body: str
+
+
+def split_function(code: str) -> Parts | None:
+    """The last function of a program with what stands before it; None where it has no docstring, or nothing below it."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -132,4 +184,5 @@ def _split(code: str) -> tuple[str, str] | None:
         return None
     cut = functions[-1].body[0].end_lineno or 0
     lines = code.rstrip("\n").split("\n")
-    return "\n".join(lines[:cut]) + "\n", "\n".join(lines[cut:]).lstrip("\n").rstrip() + "\n"
+    body = "\n".join(lines[cut:]).lstrip("\n").rstrip() + "\n"
+    return Parts(functions[-1].name, "\n".join(lines[:cut]) + "\n", body)

@@ -1,8 +1,9 @@
 """A textbook page taken apart into pieces of code to run, each with what the page says that it prints.
 
 What a statement prints stands in a comment at the end of its last line (`print(2 + 3)  # 5`), or, for a whole block, in a
-```text fence behind it. Examples in docstrings are pieces too, run after their block. Nothing is run here. Limit: a doctest
-example with options, or one that expects an error, is not compared.
+```text fence behind it or in the sentence behind it (This prints `6`). A literal behind a bare expression (`2 < 3  # True`) is its value.
+Examples in docstrings are pieces too, run after their block. Nothing is run here. Limit: a doctest example with options, or one that
+expects an error, is not compared.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ from __future__ import annotations
 import ast
 import doctest
 import io
+import json
 import re
 import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
+
+from codetextbook.errors import InputError
+from codetextbook.nouns import document_id
 
 _FENCE = re.compile(r"^```[ \t]*(\w*)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+
+_SAID = re.compile(r"\s*(?:This|That|It|The (?:code|program|block|call|last line)) (?:also )?prints `([^`\n]+)`[.,;]")
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Piece:
     claim: int
     says: str | None
     """What it prints, according to the page; None where the page says nothing."""
-    kind: Literal["comment", "fence", "example"]
+    kind: Literal["comment", "value", "fence", "example"]
 
 
 class NotAPage(ValueError):
@@ -38,6 +46,38 @@ class NotAPage(ValueError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason, self.detail = reason, detail
         super().__init__(reason, detail)
+
+
+def recorded_rows() -> list[dict[str, Any]]:
+    """The pages that ship with the package.
+
+    Raises:
+        InputError: they are not installed, or a line is not a page.
+    """
+    file = resources.files("codetextbook") / "data" / "pages.jsonl"
+    if not file.is_file():
+        raise InputError("the recorded pages are not part of this installation", where="data", hint="recorded = false")
+    return parse_recorded(file.read_text(encoding="utf-8"))
+
+
+def parse_recorded(text: str) -> list[dict[str, Any]]:
+    """Rows of PAGE from JSON Lines.
+
+    Raises:
+        InputError: names the line that is not a page.
+    """
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+            named = {name: str(value[name]) for name in ("text", "topic", "audience")}
+            words = [str(word) for word in value.get("words", [])]
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"not a page ({error})", where=f"data/pages.jsonl, line {number}") from None
+        rows.append({"id": document_id(named["text"]), **named, "words": words, "writer": "recorded"})
+    return rows
 
 
 def pieces(text: str) -> list[Piece]:
@@ -52,6 +92,8 @@ def pieces(text: str) -> list[Piece]:
         if fence.group(1).lower() not in ("python", "py"):
             continue
         shown = following.group(2) if following is not None and _shows(text, fence, following) else None
+        if shown is None and (sentence := _SAID.match(text, fence.end())):
+            shown = sentence.group(1)
         found += _block(fence.group(2), shown, len(found))
     if not found:
         raise NotAPage("no_code", "no block fenced with ```python")
@@ -67,9 +109,27 @@ def _shows(text: str, code: re.Match[str], fence: re.Match[str]) -> bool:
 def differs(piece: Piece, printed: str) -> bool:
     """Whether what a claim's pieces printed is not what the page says; a comment on a silent statement is only a comment."""
     real = _lines(printed)
-    if piece.kind == "comment" and not real:
+    if piece.kind in ("comment", "value") and not real:
         return False
+    if piece.kind == "value" and len(real) == 1:
+        return real != _lines(piece.says or "") and not _same_value(real[0], piece.says or "")
     return real != _lines(piece.says or "")
+
+
+def _same_value(shown: str, said: str) -> bool:
+    """Whether two literals are equal, however they are quoted and spaced."""
+    try:
+        return bool(ast.literal_eval(shown) == ast.literal_eval(said))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return False
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _lines(text: str) -> list[str]:
@@ -86,13 +146,17 @@ def _block(code: str, shown: str | None, first: int) -> Iterator[Piece]:
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         raise NotAPage("unparsable", f"{error}: {code[:200]}") from None
     lines = code.split("\n")
+    bare = {(node.lineno, node.end_lineno) for node in tree.body if isinstance(node, ast.Expr)}
     number = first
     for start, end in _spans(tree):
         source = "\n".join(lines[start - 1 : end]) + "\n"
+        claim = said.get(end)
         if shown is not None:
             yield Piece(source, first, shown, "fence")
+        elif (start, end) in bare and claim and _is_literal(claim):
+            yield Piece(_asking(source), number, claim, "value")
         else:
-            yield Piece(source, number, said.get(end), "comment")
+            yield Piece(source, number, claim, "comment")
         number += 1
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

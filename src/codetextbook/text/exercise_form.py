@@ -41,8 +41,10 @@ def fault(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
     except (SyntaxError, ValueError) as error:
         return "unparsable", str(error)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-    if len(functions) != 1 or not isinstance(functions[0], ast.FunctionDef) or functions[0].name != name:
+    if len(functions) != 1 or not isinstance(functions[0], ast.FunctionDef):
         return "not_one_function", f"found {', '.join(node.name for node in functions) or 'none'}, wanted {name}"
+    if functions[0].name != name:
+        return "wrong_name", f"found {functions[0].name}, wanted {name}"
     if not ast.get_docstring(functions[0]):
         return "no_docstring", name
     if not _parses(row["prompt"]):
@@ -50,10 +52,31 @@ def fault(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
     foreign = sorted(imported(tree) - set(rules.imports))
     if foreign:
         return "import_not_allowed", ", ".join(foreign)
+    reached = sorted(_reaching_out(tree) | _reaching_out(tests))
+    if reached:
+        return "name_not_allowed", ", ".join(reached)
     asserts = [node for node in tests.body if isinstance(node, ast.Assert) and _calls(node, name)]
     if len(asserts) != len(tests.body) or len(asserts) < rules.min_tests:
         return "bad_tests", f"{len(asserts)} of {len(tests.body)} lines are asserts on {name}, {rules.min_tests} wanted"
     return None
+
+
+_OUTWARD = {
+    "open", "input", "exec", "eval", "compile", "__import__", "globals", "locals", "vars", "breakpoint", "exit", "quit", "print",
+}  # fmt: skip
+"""Builtins by which code reaches beyond its arguments; an exercise needs none of them."""
+
+
+def _reaching_out(tree: ast.AST) -> set[str]:
+    """Such builtins, and names with two leading underscores, that a program uses. The sandbox holds without this."""
+    found = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and (node.id in _OUTWARD or node.id[:2] == "__")
+    }
+    return found | {
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("__")
+    }
 
 
 def _parses(text: str) -> bool:

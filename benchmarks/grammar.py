@@ -1,0 +1,116 @@
+"""Exercises a second on one core: written, run, checked, told from repetitions; and how long a million take, from the stage itself.
+
+Three measures, in seconds of processor time: `written` composes and words an exercise without running anything; `checked` also runs
+it for its examples, runs its tests, and leaves out repetitions (what the stage `exercises` does); `pages` writes textbook pages with
+their output. `--write FOLDER --count N` runs the stage `exercises` itself, part by part, sandbox audit included, and prints the wall time,
+the share kept, and the memory that the largest process took. No other generator of verified exercises is known to us to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from benchmarks.frame import Outcome, tell, versions
+from codetextbook.grammar import write_exercises, write_pages
+from codetextbook.grammar.compose import DRAWING, compose
+from codetextbook.grammar.phrase import prompt
+from codetextbook.site import Site
+from codetextbook.stages.contract import run_stage
+from codetextbook.stages.exercises import Exercises, exercises
+from codetextbook.store import Store
+
+MILLION = 1_000_000
+
+
+def written(count: int) -> int:
+    """Compose and word so many functions; those that cannot be written well do not count."""
+    made = 0
+    for index in range(count):
+        rng = Random(index)
+        program = compose(rng, None, int(DRAWING.depth.one(rng)), DRAWING)
+        if program is not None:
+            prompt(rng, program, [])
+            made += 1
+    return made
+
+
+def per_second(made: int, start: float) -> float:
+    """Things a second of processor time since `start`."""
+    return made / (time.process_time() - start)
+
+
+def speeds(count: int) -> dict[str, float]:
+    """Each measure on one core."""
+    written(200)  # warms the caches
+    list(write_exercises(200, 1))
+    start = time.process_time()
+    composed = per_second(written(count), start)
+    start = time.process_time()
+    checked = per_second(sum(1 for _ in write_exercises(count, 0)), start)
+    start = time.process_time()
+    pages = per_second(sum(1 for _ in write_pages(count // 10, 0)), start)
+    return {"written": composed, "checked": checked, "pages": pages}
+
+
+def megabytes() -> float:
+    """The most memory that this process or one of its children has held."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
+
+
+def run(folder: Path, count: int, workers: int) -> dict[str, float]:
+    """The stage on so many exercises; a run that was cut short goes on where it was."""
+    before = megabytes()
+    start = time.monotonic()
+    cfg = Exercises(count=count, heldout=0, recorded=False)
+    made = run_stage(exercises, cfg, store=Store(folder), site=Site(workers=workers, threads=1))
+    seconds = time.monotonic() - start
+    return {
+        "asked": count,
+        "kept": made.rows("exercises"),
+        "seconds": round(seconds, 1),
+        "kept_per_second": round(made.rows("exercises") / seconds, 1),
+        "megabytes_before": round(before),
+        "megabytes_most": round(megabytes()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a smaller load, done within a minute")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON last")
+    parser.add_argument("--write", type=Path, help="a folder that the stage writes to, and keeps")
+    parser.add_argument("--count", type=int, default=MILLION, help="exercises that the stage writes with --write")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the stage")
+    asked = parser.parse_args()
+    outcome = Outcome(name="grammar", ours={}, versions=versions("codetextbook"))
+    if asked.write is not None:
+        outcome.ours = run(asked.write, asked.count, asked.workers)
+        rows = [(name, f"{value:,}") for name, value in outcome.ours.items()]
+        tell(outcome, [("stage exercises", ""), *rows], as_json=asked.json)
+        return
+    found = speeds(600 if asked.quick else 4_000)
+    with TemporaryDirectory() as folder:
+        stage = run(Path(folder), 400 if asked.quick else 4_000, asked.workers)
+    hours = MILLION / found["checked"] / asked.workers / 3600
+    outcome.ours = {
+        **{name: round(value, 1) for name, value in found.items()},
+        "stage": stage,
+        "hours_a_million": hours,
+    }
+    rows = [("one core", "a CPU second"), *((name, f"{value:,.0f}") for name, value in found.items())]
+    rows += [
+        ("a million, by `checked`", f"{hours:.2f} h on {asked.workers} free cores"),
+        ("a million, by the stage", f"{MILLION / stage['kept_per_second'] / 3600:.2f} h at its wall time here"),
+        ("to do it", "python -m benchmarks.grammar --write FOLDER"),
+    ]
+    tell(outcome, rows, as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()
