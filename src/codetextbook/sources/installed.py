@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import Field, field_validator
 
 from codetextbook.errors import InputError
 from codetextbook.sources.file import Batch, File, Source, listed
@@ -35,23 +38,37 @@ class Packages(Source):
     """This source."""
     names: tuple[str, ...] = ()
     """Distributions to read; none named means all that are installed."""
+    required_by: tuple[str, ...] = Field(default=(), exclude_if=lambda named: not named)
+    """Requirements such as `codetextbook[laptop]`: only what they bring is read, so that other tools beside them change no corpus."""
     exclude: tuple[str, ...] = ("codetextbook",)
     """Distributions left out."""
+
+    @field_validator("required_by")
+    @classmethod
+    def _can_be_read(cls, requirements: tuple[str, ...]) -> tuple[str, ...]:
+        for one in requirements:
+            try:
+                Requirement(one)
+            except InvalidRequirement as error:
+                raise ValueError(f"{one!r} is no requirement: {str(error).splitlines()[0]}") from None
+        return requirements
 
     def batches(self, scratch: Path) -> Iterator[Batch]:
         """The Python files that installed distributions own; each distribution is a source."""
         installed = {canonical(one.metadata["Name"]): one for one in metadata.distributions()}
-        wanted = [canonical(name) for name in self.names] or sorted(installed)
         unwanted = {canonical(name) for name in self.exclude}
-        missing = [name for name in wanted if name not in installed]
+        roots = [Requirement(one) for one in self.required_by]
+        named = [canonical(name) for name in (*self.names, *(root.name for root in roots))]
+        missing = [name for name in named if name not in installed]
         if missing:
             raise InputError(
                 f"packages that are not installed: {', '.join(missing)}",
                 where="[read] sources",
                 hint=f"pip install {' '.join(missing)}",
             )
+        wanted = {canonical(name) for name in self.names} | brought_by(roots, installed) or set(installed)
         found: dict[str, File] = {}
-        for name in sorted(set(wanted) - unwanted):
+        for name in sorted(wanted - unwanted):
             licence = licence_of(installed[name].metadata)
             owned = [
                 str(path) for path in installed[name].files or () if path.suffix == ".py" and ".." not in path.parts
@@ -60,6 +77,23 @@ class Packages(Source):
                 location = str(installed[name].locate_file(path))
                 found.setdefault(location, File(location, path, f"package:{name}", licence))
         return listed(list(found.values()))
+
+
+def brought_by(roots: Sequence[Requirement], installed: Mapping[str, metadata.Distribution]) -> set[str]:
+    """Names of the installed distributions that requirements bring, their own requirements included (PEP 508)."""
+    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    waiting = [(canonical(root.name), extra) for root in roots for extra in ("", *root.extras)]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen or name not in installed:
+            continue
+        seen.add((name, extra))
+        found.add(name)
+        for one in map(Requirement, installed[name].requires or ()):
+            if one.marker is None or one.marker.evaluate({"extra": extra}):
+                waiting += [(canonical(one.name), each) for each in ("", *one.extras)]
+    return found
 
 
 def canonical(name: str) -> str:
