@@ -60,7 +60,7 @@ def test_a_paid_teacher_is_told_with_intervals_before_anything_is_asked(tmp_path
     (tmp_path / "site.toml").write_text(SITE)
     words = [word for change in PAID for word in ("--set", change)]
     lines = lines_of(tmp_path, "laptop", *words)
-    for name, questions in (("annotate", 5000), ("textbook", 300), ("exercises", 700)):
+    for name, questions in (("annotate", 5000), ("textbook", 300), ("exercises", 1400)):
         line = lines[name]
         assert f"{questions:,} questions to gpt-4o-mini" in line["note"] and line["known"] == "estimated"
         for unit in ("tokens", "dollars", "seconds"):
@@ -107,4 +107,4 @@ def test_an_estimate_holds_the_mean_it_was_drawn_from_and_never_more_than_the_li
 def test_only_a_stage_that_asks_a_teacher_is_estimated() -> None:
     assert asking(Exercises()) is None
     wanted = asking(Exercises(teacher_exercises=1_000, model="m"))
-    assert wanted is not None and wanted.questions == 1_000 and len({one.messages for one in wanted.requests}) == 100
+    assert wanted is not None and wanted.questions == 2_000 and len({one.messages for one in wanted.requests}) == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codetextbook.sandbox import Sandbox
+from codetextbook.sandbox import Limits, Sandbox
 from codetextbook.teacher.checking import page_refusal
 
 RIGHT = (
@@ -33,7 +33,7 @@ WRONG = (
 
 
 def test_every_claim_is_compared_with_what_happens() -> None:
-    with Sandbox(workers=1, cpu_seconds=1.0) as sandbox:
+    with Sandbox(workers=1, limits=Limits(cpu_seconds=1.0)) as sandbox:
         assert [page_refusal(text, sandbox) for text in RIGHT] == [None] * len(RIGHT)
         found = [page_refusal(text, sandbox) for _, text in WRONG]
     assert [one and one.reason for one in found] == [reason for reason, _ in WRONG]
@@ -41,7 +41,7 @@ def test_every_claim_is_compared_with_what_happens() -> None:
 
 @pytest.mark.parametrize("text", RIGHT)
 def test_blocks_share_a_namespace_in_the_order_of_the_page(text: str) -> None:
-    with Sandbox(workers=1, cpu_seconds=2.0) as sandbox:
+    with Sandbox(workers=1, limits=Limits(cpu_seconds=2.0)) as sandbox:
         assert (
             page_refusal("```python\nsize = 2\n```\n\n" + text + "\n```python\nprint(size)  # 2\n```\n", sandbox)
             is None

@@ -18,7 +18,7 @@ from codetextbook.store import Artifact, Store, Writer
 from codetextbook.teacher import Request, dialogue
 from codetextbook.teacher.checking import inputs_from
 from codetextbook.teacher.corpus import fragments, functions_in
-from codetextbook.teacher.dialogue import CRITIQUE, Ways, drawn, tests_request, write
+from codetextbook.teacher.dialogue import CRITIQUE, Ways, drawn, write
 from codetextbook.teacher.drills import split_function
 
 WAYS = Ways(seed=0, temperature=0.8, max_tokens=1_000)
@@ -37,7 +37,7 @@ def function(name: str, n: int, body: str) -> str:
     return f'def {name}(x: int) -> int:\n    """Add {n}.\n\n    >>> {name}(0)\n    {n}\n    """\n{body.format(n=n)}'
 
 
-def tests_of(name: str, n: int) -> str:
+def asserts_of(name: str, n: int) -> str:
     return "".join(f"assert {name}({k}) == {k + n}\n" for k in range(1, 6))
 
 
@@ -63,9 +63,9 @@ def test_each_bad_reply_is_rejected_for_what_is_wrong_with_it(tmp_path: Path) ->
             row = {"prompt": parts.prompt, "entry_point": drill.name}
             weak = f"assert {drill.name}(1) == {drill.name}(1)\n" * 5
             reply = (
-                "None." if kind == "no_tests" else fenced(weak if kind == "stub_passes" else tests_of(drill.name, n))
+                "None." if kind == "no_tests" else fenced(weak if kind == "stub_passes" else asserts_of(drill.name, n))
             )
-            answered.append((tests_request(row, n, cfg.ways), reply))
+            answered.append((dialogue.tests_request(row, n, cfg.ways), reply))
     made = run_stage(exercises, cfg, store=Store(tmp_path / "s"), site=recorded_site(tmp_path, answered))
     assert made.rows("exercises") == 1 and made.table("exercises")["writer"].to_pylist() == ["m"]
     wanted = dict.fromkeys([kind for kind in kinds if kind not in ("kept", "half_a_function", "refused")], 1)
@@ -79,11 +79,11 @@ def answer(request: Request) -> str:
     if first.startswith("Write one exercise"):
         found = re.search(r"function: `(\w+)`", first)
         name = found.group(1) if found else "chosen_freely"
-        return fenced(function(name, 7 if last == CRITIQUE else 3, BODIES["kept"]))
+        return fenced(function(name, (7 if last == CRITIQUE else 3) + request.sample, BODIES["kept"]))
     name = re.findall(r"def (\w+)", first)[0]
     n = int(re.findall(r"Add (\d+)", first)[0])
     if first.startswith("Write the tests"):
-        return fenced(tests_of(name, n))
+        return fenced(asserts_of(name, n))
     return fenced(function(name, n, "    total = x\n    total += {n}\n    return total\n"))
 
 

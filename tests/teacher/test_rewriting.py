@@ -9,7 +9,7 @@ from scripted import Scripted, fenced, recorded_site
 from test_dialogue import curated
 
 from codetextbook.errors import ConfigError, StageFailed
-from codetextbook.sandbox import Sandbox
+from codetextbook.sandbox import Limits, Sandbox
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.textbook import Textbook, textbook
@@ -25,7 +25,7 @@ SAME = (
 
 
 def test_what_behaves_differently_or_holds_nothing_is_refused() -> None:
-    with Sandbox(workers=1, cpu_seconds=2.0) as sandbox:
+    with Sandbox(workers=1, limits=Limits(cpu_seconds=2.0)) as sandbox:
         assert difference(OLD, SAME, sandbox) is None
         reasons = [
             why and why.reason

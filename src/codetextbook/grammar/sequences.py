@@ -46,6 +46,8 @@ WINDOWS = family(
     primitive("rises", "ints", "nat", "the number of elements $in $x that are greater than the one before", "sum(1 for a, b in zip($x, $x[1:]) if b > a)", "$out = 0\nfor index in range(1, len($x)):\n    if $x[index] > $x[index - 1]:\n        $out += 1", tags=("count_rises",), out="count"),
     primitive("longest_run", "ints", "nat", "the length of the longest run of equal neighbours $in $x", "$out = 0\ncurrent = 0\nprevious = None\nfor $i in $x:\n    current = current + 1 if $i == previous else 1\n    $out = max($out, current)\n    previous = $i", tags=("longest_run",), out="longest"),
     primitive("peaks", "ints", "ints", "the elements of $x that are greater than both their neighbours", "[$x[index] for index in range(1, len($x) - 1) if $x[index - 1] < $x[index] > $x[index + 1]]", "$out = []\nfor index in range(1, len($x) - 1):\n    if $x[index] > $x[index - 1] and $x[index] > $x[index + 1]:\n        $out.append($x[index])", tags=("peaks",), out="peaks"),
+    primitive("neighbour_pairs", "ints", "pairs", "the pairs of each element of $x and the one after it", "list(zip($x, $x[1:]))", "[($x[k], $x[k + 1]) for k in range(len($x) - 1)]", "$out = []\nfor k in range(1, len($x)):\n    $out.append(($x[k - 1], $x[k]))", tags=("neighbour_pairs",), out="pairs"),
+    primitive("rises_total", "ints", "nat", "the sum of all rises from one element of $x to the next", "sum(max(0, b - a) for a, b in zip($x, $x[1:]))", "$out = 0\nfor place in range(1, len($x)):\n    if $x[place] > $x[place - 1]:\n        $out += $x[place] - $x[place - 1]", tags=("total_rise",), out="total"),
 )  # fmt: skip
 
 PREFIX_SUMS = family(

@@ -171,10 +171,8 @@ def _compiled(source: str) -> CodeType:
 
 def passes(program: str, tests: str) -> bool:
     """Run a program of our own and its tests in this process; never for text that a model or a stranger wrote."""
-    namespace: dict[str, Any] = {"__name__": "exercise"}
-    exec(_compiled(program), namespace)
     try:
-        exec(_compiled(tests), namespace)
+        exec(_compiled(f"{program}\n{tests}"), {"__name__": "exercise"})
     except AssertionError:
         return False
     return True

@@ -136,7 +136,15 @@ class Exercises(Config):
     @property
     def ways(self) -> Ways:
         """How the teacher is asked."""
-        return Ways(self.temperature, self.max_reply_tokens, self.constrained, self.self_critique, self.second_solution)
+        return Ways(
+            seed=self.seed,
+            temperature=self.temperature,
+            max_tokens=self.max_reply_tokens,
+            constrained=self.constrained,
+            critique=self.self_critique,
+            second=self.second_solution,
+            personas=self.personas,
+        )
 
 
 class Batch(NamedTuple):

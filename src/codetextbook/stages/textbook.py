@@ -340,10 +340,10 @@ def _write(
         mark = code_mark(row["text"])
         if refusal is None and (row["id"] in seen or row["id"] in kept):
             refusal = Refusal("duplicate", "the same text came before")
-        if refusal is None and (mark in seen or mark in fresh):
-            refusal = Refusal("near_duplicate", row["topic"])
         if refusal is None and len(row["text"]) > cfg.max_characters:
             refusal = Refusal("too_long", f"{len(row['text']):,} characters")
+        if refusal is None and (mark in seen or mark in fresh):
+            refusal = Refusal("near_duplicate", row["topic"])
         by_rule = row["writer"] == "grammar"
         if refusal is None and not drafts.ran and (not by_rule or audited(row, cfg)):
             refusal = page_refusal(row["text"], sandbox)

@@ -137,8 +137,8 @@ def tests_request(row: Row, number: int, ways: Ways) -> Request:
     return _ask("exercise_tests.md", number, ways, prompt=row["prompt"], name=row["entry_point"])
 
 
-def _ask(name: str, number: int, ways: Ways, **values: str) -> Request:
-    return question(name, number, temperature=ways.temperature, max_tokens=ways.max_tokens, **values)
+def _ask(file: str, number: int, ways: Ways, **values: str) -> Request:
+    return question(file, number, temperature=ways.temperature, max_tokens=ways.max_tokens, **values)
 
 
 def _criticised(

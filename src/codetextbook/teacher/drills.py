@@ -120,9 +120,9 @@ def function_request(
     return Request((Message("user", text),), temperature, max_tokens, sample=index)
 
 
-def question(name: str, index: int, *, temperature: float, max_tokens: int, **values: str) -> Request:
+def question(file: str, index: int, *, temperature: float, max_tokens: int, **values: str) -> Request:
     """One of the shipped prompts, filled in."""
-    text = prompt_file(name).format(**values)
+    text = prompt_file(file).format(**values)
     return Request((Message("user", text),), temperature, max_tokens, sample=index)
 
 
