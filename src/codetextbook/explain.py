@@ -16,6 +16,9 @@ from codetextbook.errors import ConfigError
 from codetextbook.recipe import Recipe
 from codetextbook.stages.contract import STAGES, Stage
 
+REQUIRED = "to be said"
+"""Shown for a setting without a default."""
+
 
 class Setting(NamedTuple):
     """One setting; `name` is dotted inside tables."""
@@ -69,7 +72,8 @@ def explain(name: str, recipe: Recipe) -> Explained:
 def _settings(config: type[Config], values: Any, above: str = "") -> list[Setting]:
     found = []
     for name, field in config.model_fields.items():
-        value = getattr(values, name, field.default)
+        default = REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+        value = getattr(values, name, default)
         found.append(Setting(f"{above}{name}", value, (field.description or "").strip()))
         if isinstance(value, Config):
             found += _settings(type(value), value, f"{above}{name}.")

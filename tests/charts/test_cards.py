@@ -42,7 +42,9 @@ def test_the_dataset_card_tells_sources_licences_leaks_and_costs(folder: Path, t
     clean = tiny_run.make("decontaminate")
     for licence, count in licences(clean).items():
         assert f"| {licence} | {count} |" in text
-    for told in ("| lessons |", "by rule (the grammar)", "Teachers were paid 0.00 dollars", clean.digest):
+    sources = set(clean.table("documents")["source"].to_pylist())
+    assert sources and all(f"| {source} |" in text for source in sources)
+    for told in ("by rule (the grammar)", "Teachers were paid 0.00 dollars", clean.digest):
         assert told in text, told
 
 

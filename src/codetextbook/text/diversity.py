@@ -18,9 +18,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from codetextbook.text.code_blocks import read_text
-from codetextbook.text.minhash import near_duplicates, shingles
+from codetextbook.text.minhash import band_keys, buckets_of, hashes_per_band, near_duplicates
 from codetextbook.text.python_ast import parse
+from codetextbook.text.shingles import shingle_all
 
 MOST = 2_000
 NEAR = 0.7
@@ -71,8 +74,6 @@ def diversity(texts: Sequence[Measured]) -> dict[str, Any]:
     """The numbers above, of texts in the given order; of no text, only that there is none."""
     if not texts:
         return {"texts": 0}
-    sets = [shingles(one.text) for one in texts]
-    repeated = near_duplicates(sets, [_digest(one.text) for one in texts], NEAR, seed=0)
     shapes = ["".join(code.shape for code in read_text(one.text)) for one in texts]
     shapes = [shape for shape in shapes if len(shape) >= LEAST_SHAPE]
     grams = [gram for one in texts for gram in _grams(one.text)]
@@ -80,13 +81,23 @@ def diversity(texts: Sequence[Measured]) -> dict[str, Any]:
     raw = "\n".join(one.text for one in texts).encode("utf-8", "surrogatepass")
     return {
         "texts": len(texts),
-        "repeated_text": round(len(repeated) / len(texts), 4),
+        "repeated_text": round(_repeated([one.text for one in texts]) / len(texts), 4),
         "repeated_shape": round(1 - len(set(shapes)) / len(shapes), 4) if shapes else 0.0,
         "distinct_4grams": round(len(set(grams)) / len(grams), 4) if grams else 0.0,
         "compression": round(len(raw) / len(zlib.compress(raw, 6)), 2) if raw else 1.0,
         "topics": len(topics),
         "topic_evenness": round(_evenness(topics), 4),
     }
+
+
+def _repeated(texts: Sequence[str]) -> int:
+    """Texts that are near another that stays."""
+    sets = shingle_all(texts)
+    sizes = np.array([len(one) for one in sets], np.int64)
+    keys = [_digest(text) for text in texts]
+    bands = band_keys(sets, 0, hashes_per_band(NEAR))
+    rank = (-sizes, np.argsort(np.argsort(keys)))
+    return len(near_duplicates(sets, sizes, keys, buckets_of(bands.__getitem__, len(bands), len(sets)), rank, NEAR))
 
 
 def modules_of(text: str) -> set[str]:
