@@ -10,7 +10,7 @@ import pytest
 from codetextbook.errors import StageFailed
 from codetextbook.teacher import calibration
 from codetextbook.teacher.agreement import agreement, area_within, at_cutoff, cutoff_for, make_folds
-from codetextbook.teacher.filtering import by_budget, by_precision, by_share, kept_curve, refuse_empty
+from codetextbook.teacher.filtering import by_budget, by_precision, by_share, kept_curve, refuse_empty, slices
 from codetextbook.teacher.forest import Growing, Size, nested, plant, probabilities, sizes
 from codetextbook.teacher.judges import in_words
 from codetextbook.teacher.kinds import kind_of
@@ -140,6 +140,19 @@ def test_figures_at_a_cutoff_count_what_is_called() -> None:
     assert (found["called"], found["precision"], found["recall"], found["f1"]) == (20, 0.5, 0.5, 0.5)
     assert found["f1_interval"][0] < 0.5 < found["f1_interval"][1]
     assert cutoff_for(scores, 10) == 0.9 and cutoff_for(scores, 15) == 0.6
+
+
+def test_a_judge_that_tells_only_the_slices_apart_stands_at_chance_within_each() -> None:
+    names = ["short" if k % 2 else "long" for k in range(400)]
+    draw = np.random.default_rng(8)
+    short = np.array([name == "short" for name in names])
+    good = draw.random(400) < np.where(short, 0.8, 0.2)
+    quality = short + 0.01 * draw.random(400)
+    rows = slices(names, quality, quality >= 1, np.arange(400), good, quality, resamples=100, seed=0)
+    assert [(row["documents"], row["graded"]) for row in rows] == [(200, 200), (200, 200)]
+    assert {row["name"]: row["share_kept"] for row in rows} == {"long": 0.0, "short": 1.0}
+    assert all(row["auc_interval"][0] < 0.5 < row["auc_interval"][1] for row in rows)
+    assert area_within(good, quality, resamples=10, seed=0)["auc"] > 0.75
 
 
 def test_a_slice_with_too_few_of_one_kind_has_no_area() -> None:
