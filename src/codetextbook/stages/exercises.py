@@ -2,10 +2,10 @@
 
 The recorded set was written once, with care, by a large model and ships with the package; the grammar brings volume. The paper
 ran no code; we do. **How an exercise was verified depends on who wrote it.** Recorded ones and a teacher's are a stranger's
-programs: each must pass its tests in the sandbox, where a stub that returns None must fail them. The grammar's are our own
-programs, composed of reviewed primitives: they run their tests in this process while they are written (about 1,000 a second on
-one core of Zen 2), and a seeded sample is audited in the sandbox; one failing audit fails the stage. The facts tell how many
-were verified in which way.
+programs: each must pass its tests in the sandbox, where a stub that returns None must fail them; a teacher's tests are asked
+apart from its solution. The grammar's are our own programs, composed of reviewed primitives: they run their tests in this process
+while they are written (`python -m benchmarks.grammar`), and a seeded sample is audited in the sandbox; one failing audit fails
+the stage. The facts tell how many were verified in which way, and how diverse each writer's are.
 
 Splits: `heldout` has only exercises all of whose families are held out; `train` and `validation` have none that holds such a
 family. A topic (a composition of primitives) is whole in one of the latter two. A recorded family follows the grammar's family
