@@ -119,7 +119,7 @@ def settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[
         for facts in (first, second)
     ]
     return [
-        (name, *(_value(side.get(name)) for side in sides))
+        (name, _value(sides[0].get(name)), _value(sides[1].get(name)))
         for name in dict.fromkeys([*sides[0], *sides[1]])
         if sides[0].get(name) != sides[1].get(name)
     ]

@@ -67,7 +67,7 @@ def imports(table: pa.Table) -> dict[str, Any]:
     found: Counter[str] = Counter()
     for prompt, solution in zip(table["prompt"].to_pylist(), table["solution"].to_pylist(), strict=True):
         found.update(modules(f"{prompt}{solution}"))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"module": name, "exercises": number, "standard": name in sys.stdlib_module_names}
         for name, number in ordered(found).items()
     ]

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -246,10 +247,8 @@ def join(recipe: str, work: str, changes: tuple[str, ...]) -> None:
     for name in ("pretrain", "finetune"):
         step = opened.steps[name]
         click.echo(f"{name}: waiting for the first machine")
-        take_part(
-            opened.store.scratch(step.stage.name, step.id),
-            lambda step=step: opened.store.find(step.stage.name, step.id),
-        )
+        finished = partial(opened.store.find, step.stage.name, step.id)
+        take_part(opened.store.scratch(step.stage.name, step.id), finished)
 
 
 @main.command()

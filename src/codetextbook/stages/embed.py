@@ -64,7 +64,7 @@ def embed(cfg: Embed, documents: Artifact, *, out: Writer, site: Site) -> None:
     texts = [visible(text, cfg) for text in table["text"].to_pylist()]
     ids = table["id"].to_pylist()
     for (index, part), vectors in zip(missing, _vectors(cfg, texts, [part for _, part in missing], site), strict=True):
-        finite = np.isfinite(vectors.astype(np.float32)).all(axis=1)
+        finite = np.atleast_1d(np.isfinite(vectors.astype(np.float32)).all(axis=1))
         lost = [place for place, whole in zip(part, finite, strict=True) if not whole]
         out.table("rejected", index, to_table([_rejected(table, place) for place in lost], REJECTED))
         kept = [ids[place] for place, whole in zip(part, finite, strict=True) if whole]

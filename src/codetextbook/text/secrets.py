@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from codetextbook.errors import MissingDependency
 
@@ -113,6 +113,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], bool], ...]:
             where="[read] secrets",
             hint="pip install 'codetextbook[secrets]'",
         ) from error
-    known = {one.__name__: one for one in get_mapping_from_secret_type_to_class().values()}
+    known: dict[str, Any] = {one.__name__: one for one in get_mapping_from_secret_type_to_class().values()}
     whole = [(pattern, False) for name in _WHOLE for pattern in known[name].denylist]
-    return (*whole, *((one, one.groups > 0) for name in _IN_CONTEXT for one in known[name].denylist))
+    patterns: list[re.Pattern[str]] = [pattern for name in _IN_CONTEXT for pattern in known[name].denylist]
+    return (*whole, *((pattern, pattern.groups > 0) for pattern in patterns))

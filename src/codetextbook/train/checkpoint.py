@@ -172,11 +172,11 @@ def _whole(folder: Path) -> dict[int, list[Path]]:
         step, _, rest = record.stem.removeprefix("step-").partition(".")
         sets[int(step), int(rest.rpartition("-")[2])].append(record.with_suffix(".safetensors"))
     whole: dict[int, list[Path]] = {}
-    for (step, world), parts in sorted(
+    for (number, world), parts in sorted(
         sets.items(), key=lambda one: max(_record(part).stat().st_mtime_ns for part in one[1])
     ):
         if len(parts) == world:
-            whole[step] = parts
+            whole[number] = parts
     return whole
 
 

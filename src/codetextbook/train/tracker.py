@@ -13,7 +13,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -129,13 +129,13 @@ class _Wandb:
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_MODE", "offline")
         self._run = wandb.init(
             project=told.project,
             name=told.name,
             id=told.id,
             dir=str(folder),
             config={"artifact": told.id, **told.config},
-            mode=os.environ.get("WANDB_MODE", "offline"),
             settings=wandb.Settings(
                 silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True
             ),
@@ -145,7 +145,12 @@ class _Wandb:
         self._run.log(dict(values), step=step)
 
     def close(self) -> None:
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
-_OPENED = {"none": _Nobody, "tensorboard": _TensorBoard, "trackio": _Trackio, "wandb": _Wandb}
+_OPENED: dict[str, Callable[[Told, Path], Tracker]] = {
+    "none": _Nobody,
+    "tensorboard": _TensorBoard,
+    "trackio": _Trackio,
+    "wandb": _Wandb,
+}

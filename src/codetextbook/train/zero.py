@@ -106,7 +106,7 @@ class Zero:
         """See Learner."""
         from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-        tensors = {}
+        tensors: dict[str, Rows] = {}
         for name, weight in zip(self._names, self._weights, strict=True):
             found: dict[str, Any] = {"weight": safe_get_full_fp32_param(weight)}
             found |= {key: safe_get_full_optimizer_state(weight, key) for key in MOMENTS}
