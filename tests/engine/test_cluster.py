@@ -88,11 +88,17 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(order, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 
 
-def wait_until_started(process: subprocess.Popen[bytes], log: Path) -> None:
-    """A node has registered, and says so."""
-    while b"Ray runtime started" not in log.read_bytes():
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.2)
+def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A node that has registered and says so; started again where a busy machine needs longer than Ray's own 30 seconds."""
+    for attempt in range(6):
+        process = start(folder, *arguments)
+        log = folder / f"node{len(list(folder.glob('node*'))) - 1}.log"
+        while process.poll() is None:
+            if b"Ray runtime started" in log.read_bytes():
+                return process
+            time.sleep(0.2)
+        time.sleep(2 * attempt)
+    raise AssertionError(log.read_text())
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -121,14 +127,13 @@ def nodes(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
     """Two nodes of one core each on loopback."""
     (tmp_path / "slow_task.py").write_text(SLOW_TASK)
     port = free_port()
-    head = start(tmp_path, "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-    wait_until_started(head, tmp_path / "node0.log")
-    worker = start(tmp_path, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1")
+    head = started(tmp_path, "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
+    nodes = [head]
     try:
-        wait_until_started(worker, tmp_path / "node1.log")
-        yield f"127.0.0.1:{port}", [head, worker]
+        nodes.append(started(tmp_path, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1"))
+        yield f"127.0.0.1:{port}", nodes
     finally:
-        for process in (worker, head):
+        for process in reversed(nodes):
             if process.poll() is None:
                 end(process)
 
