@@ -60,7 +60,7 @@ def daft(corpus: Path, out: Path, threshold: float) -> None:
     number = {key: place for place, key in enumerate(ids)}
     signed = frame.with_column(
         "bands",
-        col("text").minhash(num_hashes=BANDS * HASHES_PER_BAND, ngram_size=NGRAM, seed=42).list_chunk(HASHES_PER_BAND),
+        col("text").minhash(num_hashes=BANDS * HASHES_PER_BAND, ngram_size=NGRAM, seed=42).chunk(HASHES_PER_BAND),
     ).select("id", "bands")
     signed = signed.with_column("band", daft.lit(list(range(BANDS)))).explode("bands", "band")
     grouped = signed.groupby("band", "bands").agg(col("id").list_agg()).to_pydict()["id"]

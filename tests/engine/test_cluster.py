@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -82,56 +83,59 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         "RAY_health_check_failure_threshold": "3",
     }
     order = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
-    log = (folder / f"node{len(list(folder.glob('node*')))}.log").open("wb")
-    return subprocess.Popen(
-        [*order, "--object-store-memory=100000000", *arguments],
-        env=environment,
-        stdout=log,
-        stderr=log,
-        cwd=folder,
-        start_new_session=True,
-    )
+    order += ["--object-store-memory=100000000", *arguments]
+    with (folder / f"node{len(list(folder.glob('node*')))}.log").open("wb") as log:
+        return subprocess.Popen(order, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 
 
-def end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """A node and all its processes, which are of one session."""
-    for pid in _session(process.pid):
-        os.kill(pid, how)
+def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A node that has registered and says so; started again where a busy machine needs longer than Ray's own 30 seconds."""
+    for attempt in range(6):
+        process = start(folder, *arguments)
+        log = folder / f"node{len(list(folder.glob('node*'))) - 1}.log"
+        while process.poll() is None:
+            if b"Ray runtime started" in log.read_bytes():
+                return process
+            time.sleep(0.2)
+        time.sleep(2 * attempt)
+    raise AssertionError(log.read_text())
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL a node and all its processes."""
+    for pid in (process.pid, *_descendants(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait(timeout=60)
 
 
-def _session(leader: int) -> list[int]:
-    found = []
+def _descendants(ancestor: int) -> list[int]:
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader:
-            found.append(int(stat.parent.name))
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found: list[int] = []
+    level = {ancestor}
+    while level:
+        level = {pid for pid, parent in parents.items() if parent in level}
+        found += sorted(level)
     return found
 
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Two nodes of one core each on loopback."""
-    pytest.importorskip("ray")
     (tmp_path / "slow_task.py").write_text(SLOW_TASK)
     port = free_port()
-    head = start(tmp_path, "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-    for _ in range(600):
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.2)
-    time.sleep(5)
-    worker = start(tmp_path, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1")
+    head = started(tmp_path, "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
+    nodes = [head]
     try:
-        yield f"127.0.0.1:{port}", [head, worker]
+        nodes.append(started(tmp_path, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1"))
+        yield f"127.0.0.1:{port}", nodes
     finally:
-        for process in (worker, head):
+        for process in reversed(nodes):
             if process.poll() is None:
-                end(process, signal.SIGKILL)
+                end(process)
 
 
 @pytest.mark.slow
@@ -145,7 +149,7 @@ def test_two_nodes_give_the_same_bytes_and_a_killed_one_loses_nothing(
     driver = subprocess.Popen(order, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     while not (tmp_path / "kill_now").exists() and driver.poll() is None:
         time.sleep(0.1)
-    end(worker, signal.SIGKILL)
+    end(worker)
     output, errors = driver.communicate(timeout=500)
     assert driver.returncode == 0, errors
     found = json.loads(output.splitlines()[-1])

@@ -79,7 +79,6 @@ def test_notebooks_and_prose_are_read(tmp_path: Path) -> None:
 def test_a_local_copy_of_a_data_set_is_read_as_the_hub_would_give_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     copy = tmp_path / "the-stack" / "data" / "python"
     copy.mkdir(parents=True)
