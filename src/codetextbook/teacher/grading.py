@@ -25,7 +25,7 @@ from codetextbook.teacher.protocol import Failure, Message, Reply, Request, Teac
 
 YES_NO = ("Yes", "No")
 REPAIR = 'That was not the JSON object asked for. Answer with {"reason": "<one sentence>", "score": <0 to 5>} and nothing else.'
-COMBINE: dict[str, Callable[[list[float]], float]] = {"mean": mean, "median": median, "lowest": min, "highest": max}
+COMBINE: dict[str, Callable[[Sequence[float]], float]] = {"mean": mean, "median": median, "lowest": min, "highest": max}
 
 
 class Grading(Config):
@@ -80,8 +80,8 @@ def requests_for(rows: Iterable[Mapping[str, Any]], cfg: Grading, repeat: int = 
                 found.append(Request((Message("user", said),), max_tokens=1, answers=YES_NO, sample=repeat))
                 continue
             said = template("grade.md").format(rubric=rubric(), code=code, mark=row["id"][:8])
-            asked = (Message("user", said),)
-            found.append(Request(asked, cfg.temperature, cfg.max_reply_tokens, sample=repeat))
+            message = (Message("user", said),)
+            found.append(Request(message, cfg.temperature, cfg.max_reply_tokens, repeat))
     return found
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Literal, get_args
+from typing import Literal
 
 Kind = Literal["generated", "test", "tutorial", "package file", "configuration", "script", "declarations", "library"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 HEAD_CHARACTERS = 1_500
 _GENERATED = re.compile(

@@ -21,7 +21,8 @@ CUT = 3.0
 
 def compare(pairs: Sequence[tuple[float, float]], *, compared: str, cut: float = CUT, seed: int = 0) -> dict[str, Any]:
     """Agreement of the two grades of each document, in one row: what was compared, how many, each measure with its interval."""
-    first, second = (np.array(side, dtype=np.float64) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
+    both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    first, second = both[:, 0], both[:, 1]
     found: dict[str, Any] = {"compared": compared, "documents": len(pairs), "cut": cut}
     found["exact"] = round(float((first == second).mean()), 4) if pairs else None
     found["within_one"] = round(float((np.abs(first - second) <= 1).mean()), 4) if pairs else None
