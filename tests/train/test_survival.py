@@ -24,7 +24,7 @@ from codetextbook.train.loop import Keeping
 from codetextbook.train.settings import Placement, Training
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["debug_lesson"])
+FORKS.set_forkserver_preload(["codetextbook.train.lesson", "torch._dynamo"])  # what a child would load for seconds
 
 
 def in_a_process(work: Callable[..., None], *args: object) -> int | None:
@@ -124,7 +124,9 @@ def _train_with_little_memory(scratch: Path, megabytes: int) -> None:
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + megabytes * 1_000_000, resource.RLIM_INFINITY))
     wide = TINY.replace({"vocabulary": 1_024, "hidden": 128, "mlp": 2_048, "context": 512})
-    greedy = SETTINGS.replace({"batch_sequences": 64, "micro_batch_sequences": 64, "dropout": 0.0, "steps": 1})
+    greedy = SETTINGS.replace(
+        {"batch_sequences": 64, "micro_batch_sequences": 64, "dropout": 0.0, "steps": 1, "warmup_steps": 0}
+    )
     try:
         run(scratch, greedy, model=wide)
     except TrainingError as error:
