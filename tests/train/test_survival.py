@@ -53,6 +53,7 @@ def _die_at(step: int, writing: bool, scratch: Path, settings: Training) -> None
     run(scratch, settings, EVERY_STEP, Keeping(1, keep))
 
 
+@pytest.mark.timeout(2_400)
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_killed_twenty_times_even_while_saving_and_resumed_is_never_interrupted(tmp_path: Path, optimizer: str) -> None:
     settings = SETTINGS.replace({"optimizer": optimizer})
