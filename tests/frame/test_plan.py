@@ -87,6 +87,15 @@ def test_the_papers_recipe_is_told_at_list_prices_where_the_site_has_none(tmp_pa
     assert lines["pretrain"]["known"] == "paper's" and lines["curate"]["known"] == "unknown"
 
 
+def test_a_training_for_gpus_is_told_for_three_kinds_of_them_and_for_the_sites_processes(tmp_path: Path) -> None:
+    told = said("plan", "phi1", "--work", str(tmp_path))
+    assert [line.split(",")[0] for line in told.splitlines() if " h, " in line] == [
+        f"{stage} on 8 x {card}" for stage in ("pretrain", "finetune") for card in ("A100", "H100", "H200")
+    ]
+    (tmp_path / "site.toml").write_text('[training]\nengine = "fsdp2"\nprocesses = 16\n')
+    assert "pretrain on 16 x A100, fsdp2: " in said("plan", "phi1", "--work", str(tmp_path))
+
+
 def test_the_documents_themselves_are_the_sample_once_they_are_there(tiny_run: Run) -> None:
     tiny_run.make("dedup")
     asked = Run(tiny_run.recipe.replace({"annotate.grader": "teacher", "annotate.model": "m"}), tiny_run.work).plan()

@@ -134,7 +134,7 @@ def test_recomputing_keeps_less_and_leaves_every_bit(tmp_path: Path) -> None:
         kept.append(tensor.numel())
         return tensor
 
-    settings = SETTINGS.replace({"steps": 3})
+    settings = SETTINGS.replace({"steps": 3, "warmup_steps": 0})
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         usual = run(tmp_path / "usual", settings)
         whole = sum(kept)
@@ -142,15 +142,6 @@ def test_recomputing_keeps_less_and_leaves_every_bit(tmp_path: Path) -> None:
         recomputed = run(tmp_path / "recomputed", settings, Placement(recompute=True))
     assert losses(recomputed) == losses(usual)
     assert sum(kept) < whole / 2
-
-
-@pytest.mark.slow
-def test_compiled_blocks_give_the_golden_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    plain = SETTINGS.replace({"dropout": 0.0, "steps": 3, "validate_every_steps": 100})
-    usual = losses(run(tmp_path / "usual", plain))
-    assert losses(run(tmp_path / "compiled", plain, Placement(compile=True))) == pytest.approx(usual, abs=ROUNDING)
-    assert any((tmp_path / "cache").rglob("*"))
 
 
 def test_weight_decay_reaches_matrices_alone(tmp_path: Path) -> None:

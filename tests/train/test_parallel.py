@@ -45,6 +45,7 @@ def workers(scratch: Path) -> list[int]:
     return found
 
 
+@pytest.mark.timeout(2_400)
 def test_two_processes_give_the_golden_losses_even_when_one_is_killed(tmp_path: Path) -> None:
     killed, kept = [], []
 
@@ -70,6 +71,7 @@ def test_two_processes_give_the_golden_losses_even_when_one_is_killed(tmp_path: 
     assert workers(tmp_path) == []
 
 
+@pytest.mark.timeout(2_400)
 def test_fsdp2_goes_on_from_one_process_and_one_process_from_fsdp2(tmp_path: Path) -> None:
     every_ten = Placement(save_every_minutes=SELDOM, save_every_steps=10)
     run(tmp_path, SETTINGS.replace({"steps": 10, "schedule_steps": 30}), every_ten)
@@ -93,22 +95,6 @@ def test_what_does_not_go_together_is_refused_with_what_would() -> None:
         learner(model, SETTINGS, dtype, Placement(engine="ddp", processes=3), Group(0, 3))
     with pytest.raises(TrainingError, match='Muon needs whole matrices.*engine = "ddp"'):
         learner(model, SETTINGS.replace({"optimizer": "muon"}), dtype, Placement(engine="fsdp2"), Group())
-    for wrong in ({"processes": 2}, {"engine": "ddp", "machines": 2}, {"engine": "zero1", "compile": True}):
+    for wrong in ({"processes": 2}, {"engine": "ddp", "machines": 2}):
         with pytest.raises(ConfigError):
             Site.parse({"training": wrong}, where="site.toml")
-
-
-@pytest.mark.parametrize("stage", [1, 2, 3])
-def test_deepspeed_gives_the_golden_losses_and_goes_on_from_one_process(tmp_path: Path, stage: int) -> None:
-    run(
-        tmp_path,
-        SETTINGS.replace({"steps": 10, "schedule_steps": 30}),
-        Placement(save_every_minutes=SELDOM, save_every_steps=10),
-    )
-    trained = by_torchrun(
-        tmp_path, Placement(engine=f"zero{stage}", processes=2, save_every_minutes=SELDOM, save_every_steps=10)
-    )  # type: ignore[arg-type]
-    assert losses(trained) == pytest.approx(GOLDEN, abs=ROUNDING)
-    for part in tmp_path.glob("step-00000030.*"):
-        part.unlink()
-    assert losses(run(tmp_path)) == pytest.approx(GOLDEN, abs=ROUNDING)

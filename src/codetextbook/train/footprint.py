@@ -6,7 +6,7 @@ The model, stated so that it can be checked:
 - Utilisation: half of an A100's bf16 peak is the paper's own (770 GPU-hours, §2.3) by this arithmetic. For H100 and H200 we assume 40 %
   of peak, half of what plain matrix products reach there. Not yet measured by us.
 - Memory a weight: fp32 masters, gradients and two moments, 16 bytes, and where the passes compute in 16 bits 4 for their copies and their
-  gradients; `fsdp2` and `zero3` share all but one gathered block and the root's matrices out, `zero1` and `zero2` as their names say.
+  gradients; `fsdp2` shares all out but one gathered block and the root's matrices.
 - Memory an activation: what autograd keeps, 9 hidden + 2 mlp numbers a token and block (`tests/train/test_footprint.py` counts them),
   and 2 hidden bytes of dropout; with recomputing only what enters each block, and one block whole. One chunk of logits.
 """
@@ -97,12 +97,6 @@ def _state_bytes(model: PhiConfig, placement: Placement, cards: int, half: bool)
     weights = model.parameters
     copies = 4 * weights if half else 0
     gathered = 2 * (2 if half else 4) * (2 * model.vocabulary * model.hidden + weights / model.layers)
-    match placement.engine:
-        case "one" | "ddp":
-            return 16 * weights + copies
-        case "zero1":
-            return 8 * weights + 12 * weights / cards
-        case "zero2":
-            return 2 * weights + 14 * weights / cards + weights
-        case _:
-            return 16 * weights / cards + gathered
+    if placement.engine == "fsdp2":
+        return 16 * weights / cards + gathered
+    return 16 * weights + copies

@@ -87,7 +87,8 @@ def launch(job: Job, model: Phi, scratch: Path, progress: Progress | None, keepi
         with atomic(scratch / START) as path:
             save_file({name: weight.contiguous() for name, weight in model.state_dict().items()}, path)
         job.write(scratch)
-        with subprocess.Popen(command(scratch, job.placement, first=True), preexec_fn=_dies_with_parent) as agent:
+        order = command(scratch, job.placement, first=True)
+        with subprocess.Popen(order, env=_environment(job), preexec_fn=_dies_with_parent) as agent:
             watch = _Watch(scratch, job.settings.steps, progress, keeping)
             try:
                 while agent.poll() is None:
@@ -119,8 +120,9 @@ def take_part(scratch: Path, done: Callable[[], object]) -> None:
     """Be one of the other machines of a job: wait for it, work on it, until it is done."""
     while not done():
         if (scratch / JOB).exists():
-            placement = Job.read(scratch).placement
-            subprocess.run(command(scratch, placement, first=False), preexec_fn=_dies_with_parent, check=False)
+            job = Job.read(scratch)
+            order = command(scratch, job.placement, first=False)
+            subprocess.run(order, env=_environment(job), preexec_fn=_dies_with_parent, check=False)
         time.sleep(5 * POLL_SECONDS)
 
 
@@ -173,6 +175,12 @@ def _raise_failure(scratch: Path, code: int, placement: Placement) -> None:
             where=f"engine {placement.engine}, {placement.machines} x {placement.processes} processes",
             hint="read what they wrote above; run again to go on from the newest checkpoint",
         )
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """Of torchrun: processes that start again meet in a store of their own, where no address of those that died is left."""
+    threads = str(max(1, job.threads // job.placement.processes))
+    return os.environ | {"OMP_NUM_THREADS": threads, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def _address_towards(host: str) -> str:

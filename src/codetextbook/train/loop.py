@@ -137,7 +137,7 @@ class _Loop:
         self.placement, self.group = placement, Group.joined(device)
         dtype = choose(settings.precision, device)
         self.learner = learner(model, settings, dtype, placement, self.group)
-        self.scale = LossScale(torch.float32 if placement.engine.startswith("zero") else dtype)  # DeepSpeed has its own
+        self.scale = LossScale(dtype)
         self.saver = checkpoint.Saver(scratch, self.group)
         self.rows: list[dict[str, Any]] = []
         self.skips = 0

@@ -4,7 +4,7 @@ A step's pieces (micro batches) are dealt out to the processes; what a piece hol
 the step, so the same seed and global batch give the same losses on any engine, to rounding. `ddp` sums the gradients once a step, in fp32,
 after all pieces: exact accumulation costs more bandwidth than summing in bf16, and at the paper's batch of 1,024 sequences less than 2 % of
 a step. (torch's DistributedDataParallel sums in the gradients' own format.) `fsdp2` gathers a block's weights when it needs them and sums
-after each piece. DeepSpeed is in `zero.py`.
+after each piece.
 """
 
 from __future__ import annotations
@@ -133,13 +133,6 @@ def learner(model: Phi, settings: Training, dtype: torch.dtype, placement: Place
         )
     if placement.recompute:
         _recompute(model)
-    if placement.compile:
-        for block in model.blocks:
-            block.compile()
-    if placement.engine.startswith("zero"):
-        from codetextbook.train.zero import Zero  # an extra
-
-        return Zero(Taught(model), settings, dtype, int(placement.engine[-1]), group)
     return Together(model, settings, dtype, placement, group)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from codetextbook.config import Config
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Engine = Literal["one", "ddp", "fsdp2", "zero1", "zero2", "zero3"]
+Engine = Literal["one", "ddp", "fsdp2"]
 
 
 class Training(Config):
@@ -69,8 +69,7 @@ class Placement(Config):
     """Which processes train, and what they do to save memory or time: the site's, never part of an identity. Losses agree to rounding."""
 
     engine: Engine = "one"
-    """`one`: a single process. `ddp`: each process holds the whole model. `fsdp2`: each holds its share of it (PyTorch's fully_shard).
-    `zero1` to `zero3`: DeepSpeed's stages (extra `deepspeed`), the paper's own tool (§2.3)."""
+    """`one`: a single process. `ddp`: each process holds the whole model. `fsdp2`: each holds its share of it (PyTorch's fully_shard)."""
     processes: int = Field(default=1, ge=1, le=1024)
     """Processes on each machine, one for each GPU."""
     machines: int = Field(default=1, ge=1, le=4096)
@@ -85,8 +84,6 @@ class Placement(Config):
     """Optimizer steps between checkpoints, whatever they cost; unset: by minutes alone."""
     recompute: bool = False
     """Activations inside the blocks are computed again on the way back: about a third more work for a fraction of the memory."""
-    compile: bool = False
-    """Blocks through torch.compile; pays where a training outlasts the minutes of compiling, which a cache spares the next one."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -94,6 +91,4 @@ class Placement(Config):
             raise ValueError('engine "one" is one process on one machine: use "ddp" or "fsdp2"')
         if self.machines > 1 and not self.rendezvous.rpartition(":")[0]:
             raise ValueError("several machines need a rendezvous, HOST:PORT of the first one")
-        if self.compile and self.engine.startswith("zero"):
-            raise ValueError("compile is for engines one, ddp and fsdp2")
         return self
