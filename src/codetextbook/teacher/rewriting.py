@@ -63,7 +63,12 @@ def rewrite(
     made = []
     for place, (old, code) in enumerate(zip(texts, codes, strict=True)):
         text = f"```python\n{code}```\n" if isinstance(code, str) else ""
-        row = {"id": document_id(text or f"rewriting {first + place}"), "text": text, "topic": TOPIC, "audience": ""}
+        row: Row = {
+            "id": document_id(text or f"rewriting {first + place}"),
+            "text": text,
+            "topic": TOPIC,
+            "audience": "",
+        }
         row |= {"words": [], "writer": teacher.model}
         why = Refusal(code.reason, code.detail) if isinstance(code, Failure) else difference(old, code, sandbox)
         made.append((row, why))
