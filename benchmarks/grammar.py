@@ -2,8 +2,10 @@
 
 Three measures, in seconds of processor time: `written` composes and words an exercise without running anything; `checked` also runs
 it for its examples, runs its tests, and leaves out repetitions (what the stage `exercises` does); `pages` writes textbook pages with
-their output. `--write FOLDER --count N` runs the stage `exercises` itself, part by part, sandbox audit included, and prints the wall time,
-the share kept, and the memory that the largest process took. No other generator of verified exercises is known to us to compare with.
+their output. `--write FOLDER --count N` runs the stage `exercises` itself, part by part, sandbox audit included, and prints the wall
+time, the share kept, and the memory that the largest process took. `--diversity` compares sets of one size: the recorded exercises, and
+the grammar's with all its variety and with one idiom, one wording and one step. No other generator of verified exercises is known to us
+to compare with.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ import time
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.frame import Outcome, tell, versions
-from codetextbook.grammar import write_exercises, write_pages
+from codetextbook.grammar import FAMILIES, Mix, write_exercises, write_pages
 from codetextbook.grammar.compose import DRAWING, compose
+from codetextbook.grammar.mix import Idioms, Sections, Shown, Wording
 from codetextbook.grammar.phrase import prompt
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.exercises import Exercises, exercises
 from codetextbook.store import Store
+from codetextbook.teacher.drills import recorded_rows
+from codetextbook.text.diversity import Measured, diversity
 
 MILLION = 1_000_000
 
@@ -80,6 +86,30 @@ def run(folder: Path, count: int, workers: int) -> dict[str, float]:
     }
 
 
+PLAIN = Mix(
+    depths=(1.0,),
+    wording=Wording(given=0, question=0, terse=0, steps=0, story=0),
+    examples=Shown(none=0, prose=0),
+    sections=Sections(args=0, google=0, numpy=0),
+    idioms=Idioms(comprehension=0, builtin=0, early_return=0, helper=0, recursion=0),
+)
+"""The least variety: one step, an order, doctests, loops where there are any."""
+
+
+def compared(count: int) -> dict[str, dict[str, Any]]:
+    """Diversity of sets of one size."""
+    sets = {
+        "recorded": recorded_rows()[:count],
+        "grammar": list(write_exercises(count, 0)),
+        "grammar, 28 families": list(write_exercises(count, 0, families=FAMILIES[:28])),
+        "grammar, plain": list(write_exercises(count, 0, mix=PLAIN)),
+    }
+    return {
+        name: diversity([Measured(row["prompt"] + row["solution"], row["topic"]) for row in rows])
+        for name, rows in sets.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smaller load, done within a minute")
@@ -87,12 +117,19 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a folder that the stage writes to, and keeps")
     parser.add_argument("--count", type=int, default=MILLION, help="exercises that the stage writes with --write")
     parser.add_argument("--workers", type=int, default=2, help="processes of the stage")
+    parser.add_argument("--diversity", action="store_true", help="compare the diversity of sets of one size")
     asked = parser.parse_args()
     outcome = Outcome(name="grammar", ours={}, versions=versions("codetextbook"))
     if asked.write is not None:
         outcome.ours = run(asked.write, asked.count, asked.workers)
         rows = [(name, f"{value:,}") for name, value in outcome.ours.items()]
         tell(outcome, [("stage exercises", ""), *rows], as_json=asked.json)
+        return
+    if asked.diversity:
+        outcome.ours = compared(160)
+        heads = list(next(iter(outcome.ours.values())))
+        rows = [("", *heads)] + [(name, *(str(value) for value in one.values())) for name, one in outcome.ours.items()]
+        tell(outcome, rows, as_json=asked.json)
         return
     found = speeds(600 if asked.quick else 4_000)
     with TemporaryDirectory() as folder:

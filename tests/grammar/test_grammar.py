@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codetextbook.config import Config
@@ -91,7 +91,7 @@ MIXES = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**40), st.integers(0, 10**9), MIXES)
 def test_a_solution_passes_its_tests_and_a_stub_fails_them(seed: int, index: int, mix: Mix) -> None:
     row = draw_exercise(seed, index, mix=mix)
@@ -154,7 +154,7 @@ def test_likeness_sees_through_names_examples_and_spacing() -> None:
     assert likeness({**row, "solution": row["solution"] + "    pass\n"}) != likeness(row)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.sampled_from(FAMILIES), min_size=1, max_size=4), st.integers(0, 1000))
 def test_only_the_families_asked_for_are_used(families: set[str], seed: int) -> None:
     owner = {one.name: one.family for one in PRIMITIVES}
@@ -209,7 +209,7 @@ def test_the_mix_decides_what_is_written() -> None:
         assert ">>> " in row["prompt"] and not re.search("Args:|Parameters|Given a|What ", row["prompt"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=400), st.integers(0, 50))
 def test_what_was_seen_is_known_as_in_a_set(steps: list[tuple[bool, int]], expected: int) -> None:
     seen, known = Seen(expected), set()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codetextbook.teacher.assigning import Cells, cell
 from codetextbook.teacher.dialogue import curriculum
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4), st.integers(0, 9))
 def test_all_combinations_come_before_one_comes_again(topics: int, audiences: int, styles: int, seed: int) -> None:
     names = {"topics": topics, "audiences": audiences, "styles": styles}

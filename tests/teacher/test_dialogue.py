@@ -10,6 +10,8 @@ from scripted import Scripted, fenced, recorded_site
 
 from codetextbook.errors import ConfigError
 from codetextbook.nouns import DOCUMENT, document_id
+from codetextbook.pipeline import phi1
+from codetextbook.recipe import Recipe
 from codetextbook.shards import to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
@@ -210,3 +212,11 @@ def test_a_real_function_becomes_an_exercise_where_the_regenerated_body_agrees(t
     assert row["topic"] == "instruction_reversal" and "Ties by name." in row["prompt"] and row["verified"]
     with pytest.raises(ConfigError, match="no curated files"):
         run_stage(exercises, cfg, store=Store(tmp_path / "s2"), site=Site(workers=1))
+
+
+def test_the_pipeline_gives_the_curated_files_only_where_a_setting_wants_them() -> None:
+    plain = Recipe.load("laptop")
+    assert phi1(plain).exercises.inputs == () == phi1(plain).textbook.inputs
+    wanting = phi1(plain.replace({"exercises.corpus_seeds": True, "textbook.rewritten": 5}))
+    assert [step.stage.name for step in (*wanting.exercises.inputs, *wanting.textbook.inputs)] == ["curate", "curate"]
+    assert wanting.exercises.id != phi1(plain).exercises.id

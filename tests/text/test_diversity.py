@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codetextbook.grammar import write_exercises
@@ -37,7 +37,7 @@ def test_nothing_is_measured_as_nothing() -> None:
     assert diversity([Measured("", "t")])["texts"] == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.permutations(range(40)))
 def test_a_sample_does_not_depend_on_order_and_writers_are_told_apart(order: list[int]) -> None:
     found = []

@@ -63,7 +63,7 @@ def rewrite(
     made = []
     for place, (old, code) in enumerate(zip(texts, codes, strict=True)):
         text = f"```python\n{code}```\n" if isinstance(code, str) else ""
-        row: dict[str, Any] = {
+        row: Row = {
             "id": document_id(text or f"rewriting {first + place}"),
             "text": text,
             "topic": TOPIC,
