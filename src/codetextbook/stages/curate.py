@@ -313,7 +313,7 @@ def _line_in_words(kept: np.ndarray) -> list[str]:
 def _slices(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, kept: np.ndarray) -> dict[str, Any]:
     """How the filter fares among like files; those by comments are of the graded documents alone, whose syntax trees are known."""
     sources, paths, texts = (table[name].to_pylist() for name in ("source", "path", "text"))
-    names: dict[str, Sequence[str]] = {
+    names: dict[str, list[str]] = {
         "by_source": sources,
         "by_length": [
             f"{10 ** len(str(size)) // 10:,} to {10 ** len(str(size)) - 1:,} characters" for size in map(len, texts)
