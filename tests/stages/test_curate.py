@@ -68,7 +68,7 @@ def inputs(store: Store, good_score: float = 5.0) -> tuple[Artifact, Artifact, A
 
 
 def settings(**changes: Any) -> Curate:
-    return Curate(**({"trees": (20,), "depths": (0,), "resamples": 10, "threshold": 0.5} | changes))
+    return Curate(**({"trees": (20,), "depths": (0,), "resamples": 10, "shuffles": 2, "threshold": 0.5} | changes))
 
 
 @pytest.fixture(scope="module")
