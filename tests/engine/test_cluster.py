@@ -66,6 +66,9 @@ def refuse(number):
 """
 
 
+_AGENTS = ("metrics-export-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port")
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -84,6 +87,9 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     }
     order = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
     order += ["--object-store-memory=100000000", *arguments]
+    order += [
+        f"--{name}={free_port()}" for name in _AGENTS
+    ]  # named, or the node waits 15 seconds for its agents and gives up
     with (folder / f"node{len(list(folder.glob('node*')))}.log").open("wb") as log:
         return subprocess.Popen(order, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
 

@@ -55,11 +55,17 @@ class File(NamedTuple):
         """
         if self.data is not None:
             return self.data
-        with open_bytes(self.location) as file:
-            data = file.read(MAX_NUM_BYTES + 1)
+        if is_url(self.location):
+            with open_bytes(self.location) as file:
+                data = file.read(MAX_NUM_BYTES + 1)
+        else:  # its size first: a buffer of 50 MB for each small file would be half of the work
+            place = Path(self.location)
+            if place.stat().st_size > MAX_NUM_BYTES:
+                raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
+            data = place.read_bytes()
         if len(data) > MAX_NUM_BYTES:
             raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
-        return cast(bytes, data)
+        return data
 
 
 class Batch(Protocol):
