@@ -145,7 +145,7 @@ class _Wandb:
         self._run.log(dict(values), step=step)
 
     def close(self) -> None:
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 _OPENED = {"none": _Nobody, "tensorboard": _TensorBoard, "trackio": _Trackio, "wandb": _Wandb}
