@@ -9,6 +9,7 @@ Limits: items and results travel through the machine that runs the recipe. Ray's
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -81,7 +82,7 @@ def _connected(address: str) -> Any:
             "the package `ray` is not installed", where="site.toml, cluster", hint="pip install 'codetextbook[cluster]'"
         ) from error
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"no Ray cluster: {error}", where=f"site.toml, cluster = {address!r}", hint="`ray start --head` there first"
