@@ -153,10 +153,15 @@ def test_two_nodes_give_the_same_bytes_and_a_killed_one_loses_nothing(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     order = [sys.executable, "-c", WORK, str(tmp_path), address]
     driver = subprocess.Popen(order, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    while not (tmp_path / "kill_now").exists() and driver.poll() is None:
+    for _ in range(1_200):
+        if (tmp_path / "kill_now").exists() or driver.poll() is not None:
+            break
         time.sleep(0.1)
     end(worker)
-    output, errors = driver.communicate(timeout=500)
+    try:
+        output, errors = driver.communicate(timeout=300)
+    finally:
+        end(driver)
     assert driver.returncode == 0, errors
     found = json.loads(output.splitlines()[-1])
     assert len(found["nodes"]) == 60
