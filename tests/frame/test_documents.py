@@ -32,7 +32,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 SHELL = ("", "sh", "bash", "console")
 OTHERS = (
     *("vllm", "llama-completion", "ollama", "FROM", "TEMPLATE", "docker", "marimo", "pip", "tensorboard"),
-    *("torchrun", "srun", "sbatch", "kubectl", "deepspeed"),
+    *("torchrun", "srun", "sbatch", "kubectl", "ray"),
 )
 """Programs of others, whose arguments are theirs to check."""
 
@@ -90,11 +90,14 @@ def test_a_toml_block_is_a_recipe_or_a_site(block: Block) -> None:
 
 @pytest.mark.parametrize("block", those("json", "yaml"))
 def test_data_can_be_read(block: Block) -> None:
-    assert (json.loads if block.language == "json" else yaml.safe_load)(block.text)
+    assert json.loads(block.text) if block.language == "json" else all(yaml.safe_load_all(block.text))
 
 
 @pytest.mark.parametrize("block", those(*SHELL))
 def test_every_command_exists_with_its_options(block: Block) -> None:
+    if block.text.startswith("#!"):  # a script, with more than commands in it
+        subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+        return
     for words in commands(block.text):
         program, *rest = words
         program = program.removeprefix(".venv/bin/")
