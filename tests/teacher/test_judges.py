@@ -82,10 +82,11 @@ def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
 def test_an_interval_holds_its_value_and_a_judge_by_chance_is_near_a_half() -> None:
     rng = np.random.default_rng(0)
     good, groups = rng.random(400) < 0.4, [str(k % 20) for k in range(400)]
-    found = agreement(good, rng.random(400), groups, resamples=100, seed=0)
-    low, high = found["auc_interval"]
-    assert low < found["auc"] < high and low < 0.5 < high
-    assert agreement(good, good.astype(float), groups, resamples=20, seed=0)["auc"] == 1.0
+    judges = {"chance": rng.random(400), "truth": good.astype(float)}
+    found = agreement(good, judges, "truth", groups, resamples=100, seed=0)
+    low, high = found["chance"]["auc_interval"]
+    assert low < found["chance"]["auc"] < high and low < 0.5 < high
+    assert found["truth"]["auc"] == 1.0
 
 
 def test_folds_keep_packages_together_where_there_are_enough_and_say_so_where_not() -> None:
@@ -132,7 +133,7 @@ for k in range(2):
 def test_a_page_is_taken_apart_into_code_and_what_it_says() -> None:
     found = pieces(PAGE)
     assert [(piece.kind, piece.says) for piece in found] == [
-        ("comment", None), ("comment", "five"), ("comment", "5"), ("example", "2\n"), ("fence", "0\n1\n")
+        ("comment", None), ("comment", "five"), ("value", "5"), ("example", "2\n"), ("fence", "0\n1\n")
     ]  # fmt: skip
     assert not differs(found[1], "") and not differs(found[2], "5\n") and differs(found[2], "6\n")
     assert differs(found[0], "surprise\n") and differs(found[4], "0\n") and differs(found[3], "")
