@@ -166,7 +166,7 @@ def test_size_and_depth_are_chosen_and_every_choice_is_told(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("line", "kept"), [({"precision": 0.9}, range(20, 41)), ({"keep_tokens": 1_000}, range(5, 31)), ({}, range(3, 31))]
+    ("line", "kept"), [({"precision": 0.9}, range(20, 41)), ({"keep_tokens": 1_000}, range(20, 41)), ({}, range(3, 31))]
 )
 def test_a_line_is_drawn_by_precision_budget_or_share(line: dict[str, Any], kept: range, tmp_path: Path) -> None:
     store = Store(tmp_path)

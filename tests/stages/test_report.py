@@ -307,7 +307,7 @@ def test_the_report_as_markdown_has_the_same_numbers_and_no_markup_from_outside(
         "| curate | 1,500 | 1,000 | documents | below threshold 500 |",
         "| length alone | 0.600 |",
         "not comparable",
-        f"| pretrain | {9:016x} |",
+        f"| pretrain | {10:016x} |",
     ):
         assert expected in text, expected
     assert "<script>" not in text
