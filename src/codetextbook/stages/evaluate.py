@@ -21,7 +21,7 @@ from pydantic import model_validator
 from codetextbook.benchmarks.problems import load
 from codetextbook.site import Site
 from codetextbook.stages.contract import Stage, stage
-from codetextbook.stages.sitting import Evaluate, Name, own, sit_all
+from codetextbook.stages.sitting import Evaluate, Name, own, problems_of, sit_all
 from codetextbook.store import Artifact, Writer
 
 
@@ -30,9 +30,7 @@ def evaluate(cfg: Evaluate, best: Artifact, base: Artifact, clean: Artifact, *, 
     """Both models sit all exams, part by part; then everything is scored."""
     from codetextbook.benchmarks.exam import DTYPE  # loads torch, which reading a recipe should not
 
-    problems = load(
-        cfg.benchmarks, cfg.files, exercises=clean.table("exercises"), heldout_cap=cfg.heldout_cap, seed=cfg.seed
-    )
+    problems = problems_of(cfg, clean)
     folders = {"best": best, "base": base}
     sit_all(cfg, problems, {name: partial(own, name, folders[name], site) for name in folders}, out, site, DTYPE)
 
@@ -42,9 +40,7 @@ def examine(cfg: Evaluate, best: Artifact, clean: Artifact, *, out: Writer, site
     """One model of ours sits all exams: an arm of the ablation."""
     from codetextbook.benchmarks.exam import DTYPE
 
-    problems = load(
-        cfg.benchmarks, cfg.files, exercises=clean.table("exercises"), heldout_cap=cfg.heldout_cap, seed=cfg.seed
-    )
+    problems = problems_of(cfg, clean)
     sit_all(cfg, problems, {"best": partial(own, "best", best, site)}, out, site, DTYPE)
 
 

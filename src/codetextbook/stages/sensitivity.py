@@ -15,14 +15,13 @@ from pydantic import Field
 
 from codetextbook.benchmarks.altered import WAYS, Way, altered
 from codetextbook.benchmarks.passk import bootstrap
-from codetextbook.benchmarks.problems import load
 from codetextbook.benchmarks.scoring import compare
 from codetextbook.config import Config
 from codetextbook.nouns import Problem, Verdict
 from codetextbook.shards import to_rows
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
-from codetextbook.stages.sitting import Evaluate, own, sit_all
+from codetextbook.stages.sitting import Evaluate, own, problems_of, sit_all
 from codetextbook.store import Artifact, Writer
 
 MODEL = "best"
@@ -99,9 +98,7 @@ def sensitivity(cfg: Altered, best: Artifact, clean: Artifact, *, out: Writer, s
     from codetextbook.benchmarks.exam import DTYPE  # loads torch, which reading a recipe should not
     from codetextbook.charts.sensitivity import markdown
 
-    problems = load(
-        cfg.benchmarks, cfg.files, exercises=clean.table("exercises"), heldout_cap=cfg.heldout_cap, seed=cfg.seed
-    )
+    problems = problems_of(cfg, clean)
     exams = told_in_all_ways(problems, cfg)
     sit_all(cfg, exams, {MODEL: partial(own, MODEL, best, site)}, out, site, DTYPE)
     made = Artifact(out.folder)

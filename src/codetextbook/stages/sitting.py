@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from codetextbook.benchmarks import judge
 from codetextbook.benchmarks.anchors import Answer, anchors_of, failing_mutants
 from codetextbook.benchmarks.extract import FUNCTION_STOPS, PROGRAM_STOPS, Extraction
-from codetextbook.benchmarks.problems import UNCONVENTIONAL, BenchmarkFile, problems_digest
+from codetextbook.benchmarks.problems import UNCONVENTIONAL, BenchmarkFile, load, problems_digest
 from codetextbook.benchmarks.scoring import compare, score
 from codetextbook.config import Config, digest
 from codetextbook.nouns import COMPLETION, Problem, Verdict
@@ -152,6 +152,12 @@ def protocol(
     }
     asked = {"model": judged_by, "temperature": cfg.judge_temperature, "samples": judge.SAMPLES}
     return told | ({"judge": asked} if judged_by else {})
+
+
+def problems_of(cfg: Evaluate, clean: Artifact) -> dict[str, list[Problem]]:
+    """What a run's own models are asked, by benchmark; held-out exercises are those that survived decontamination."""
+    exercises = clean.table("exercises")
+    return load(cfg.benchmarks, cfg.files, exercises=exercises, heldout_cap=cfg.heldout_cap, seed=cfg.seed)
 
 
 def sit_all(
