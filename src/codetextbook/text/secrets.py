@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -113,7 +114,8 @@ def _patterns() -> tuple[tuple[re.Pattern[str], bool], ...]:
             where="[read] secrets",
             hint="pip install 'codetextbook[secrets]'",
         ) from error
-    known: dict[str, Any] = {one.__name__: one for one in get_mapping_from_secret_type_to_class().values()}
+    plugins: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
+    known = {plugin.__name__: plugin for plugin in plugins}
     whole = [(pattern, False) for name in _WHOLE for pattern in known[name].denylist]
     patterns: list[re.Pattern[str]] = [pattern for name in _IN_CONTEXT for pattern in known[name].denylist]
     return (*whole, *((pattern, pattern.groups > 0) for pattern in patterns))
