@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from codetextbook.charts import figures, graph
-from codetextbook.charts.words import duration, listed, number, percent, short, writer_label
+from codetextbook.charts.words import duration, number, percent, short, writer_label
 
 SCORE = {"kind": "best", "value": 2.0, "low": 1.0, "high": 4.0}
 
@@ -89,5 +89,4 @@ def test_numbers_as_people_read_them() -> None:
         "7",
         "not known",
     )
-    assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
     assert writer_label("gpt-x") == "the teacher gpt-x"
