@@ -15,6 +15,7 @@ import random
 import sysconfig
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ Way = Callable[[list[str]], np.ndarray]
 
 
 def texts(number: int) -> list[str]:
-    """Files of the standard library in a mixed order, as a corpus has them."""
+    """Files of the standard library in a mixed order, as a corpus has them; none of blanks alone, which we have as zeros and peers not."""
     root = Path(sysconfig.get_paths()["stdlib"])
     files = [
         path for path in sorted(root.rglob("*.py")) if "site-packages" not in path.parts and path.stat().st_size > 20
     ]
     random.Random(0).shuffle(files)
-    return [decode_python(path.read_bytes()).text for path in files[:number]]
+    held = (decode_python(path.read_bytes()).text for path in files)
+    return list(islice((text for text in held if text.strip()), number))
 
 
 def ours(settings: Embedding, device: str) -> Way:
