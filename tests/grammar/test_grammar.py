@@ -8,6 +8,7 @@ import inspect
 import itertools
 import re
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,13 +19,13 @@ from hypothesis import strategies as st
 from codetextbook.config import Config
 from codetextbook.errors import CodetextbookError, ConfigError
 from codetextbook.grammar import FAMILIES, PRIMITIVES, Mix, Seen, draw_exercise, likeness, write_exercises, write_pages
-from codetextbook.grammar.compose import arguments, compose_chain
+from codetextbook.grammar.compose import arguments, compose, compose_chain
 from codetextbook.grammar.kinds import KINDS
 from codetextbook.grammar.lessons import LESSONS
-from codetextbook.grammar.mix import Idioms, Sections, Shown, Wording
+from codetextbook.grammar.mix import DEFAULT, Idioms, Sections, Shown, Wording, drawing
 from codetextbook.grammar.pages import page_on
 from codetextbook.grammar.primitive import Primitive
-from codetextbook.grammar.writer import define
+from codetextbook.grammar.writer import _examples, define
 from codetextbook.nouns import EXERCISE, PAGE, document_id
 from codetextbook.shards import to_table
 
@@ -255,3 +256,9 @@ def test_pages_keep_held_out_families_out_and_are_addressed_by_index() -> None:
     assert not {owner[page["topic"]] for page in pages} & {"windows", "matrices"}
     assert len({owner[page["topic"]] for page in pages}) == len(families)
     assert list(write_pages(5, 0, families=families, start=20)) == pages[20:25]
+
+
+def test_a_program_whose_answer_is_too_long_a_number_for_text_is_left_out() -> None:
+    program = next(one for seed in range(100) if (one := compose(Random(seed), None, 1, drawing(DEFAULT))) is not None)
+    grown = replace(program, body=("return 10 ** 5000",))
+    assert _examples(Random(0), grown, "    return 10 ** 5000\n") is None

@@ -76,6 +76,15 @@ def run(folder: Path, cfg: Decontaminate, workers: int = 1, repeat: int = 1) -> 
     return run_stage(decontaminate, cfg, *inputs(store, repeat=repeat), store=store, site=Site(workers=workers))
 
 
+def test_how_much_of_the_benchmark_the_kept_texts_speak_is_told(tmp_path: Path) -> None:
+    kept = run(tmp_path / "a", Decontaminate()).manifest["facts"]["coverage"]["humaneval"]
+    assert set(kept) == {"document", "page", "exercise"}
+    report_only = Decontaminate(docstring_ngram="report", text_ngram="report", ast="report")
+    leaked = run(tmp_path / "b", report_only).manifest["facts"]["coverage"]["humaneval"]
+    for kind in kept:
+        assert 0 <= kept[kind]["1"] < leaked[kind]["1"] < 1 and kept[kind]["4"] < leaked[kind]["4"]
+
+
 def test_leaks_are_removed_from_all_three_tables_with_reasons(tmp_path: Path) -> None:
     made = run(tmp_path, Decontaminate())
     assert {row["text"].split("#")[0] for row in made.table("documents").to_pylist()} == {CLEAN}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from codetextbook.benchmarks.passk import mcnemar
-from codetextbook.charts.written import distinct_share, imports, modules
+from codetextbook.charts.written import diversity, imports, modules
 from codetextbook.nouns import COMPLETION, EXERCISE, PAGE
 from codetextbook.side_by_side import markdown
 from codetextbook.site import Site
@@ -294,10 +294,18 @@ def test_imports_are_counted_by_program_as_in_the_papers_figure() -> None:
     assert found["rare"] == 1
 
 
-def test_repetition_lowers_the_share_of_distinct_runs() -> None:
-    assert distinct_share(["one two three four five"]) == 1.0
-    assert distinct_share(["one two three four"] * 4) == 0.25
-    assert distinct_share(["too short"]) is None
+def test_diversity_is_a_row_a_writer() -> None:
+    measured = {"texts": 3, "compression": 2.5}
+    told = {
+        "diversity": {
+            "grammar": measured | {"spread": {"texts": 2, "apart": 0.5, "nearest": 0.4}},
+            "recorded": {"texts": 0},
+        }
+    }
+    assert diversity({"textbook": None, "exercises": told}) == [
+        {"step": "exercises", "writer": "grammar", "compression": 2.5, "apart": 0.5, "nearest": 0.4, "texts": 3}
+        | {"spread": {"texts": 2, "apart": 0.5, "nearest": 0.4}}
+    ]
 
 
 def test_the_report_as_markdown_has_the_same_numbers_and_no_markup_from_outside(made: Artifact) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from codetextbook.grammar import write_exercises
 from codetextbook.text.diversity import Gauge, Measured, diversity, import_histogram, modules_of
+from codetextbook.text.spread import spread
 
 VARIED = [Measured(row["prompt"] + row["solution"], row["topic"]) for row in write_exercises(80, 1)]
 RENAMED = [
@@ -55,3 +56,24 @@ def test_imports_are_counted_once_for_each_text() -> None:
     assert modules_of("import os.path\nfrom . import near\n") == {"os"} and modules_of("import (") == set()
     assert import_histogram(Counter({"math": 12, "re": 30, "os": 9})) == {"re": 30, "math": 12}
     assert list(import_histogram(Counter({"math": 12, "re": 30, "os": 9}), 1)) == ["re", "math", "os"]
+
+
+def test_copies_lie_on_each_other_and_other_subjects_apart() -> None:
+    subjects = [
+        "def area(width, height):\n    return width * height\n",
+        "A whale is a mammal.",
+        "import socket\n",
+        VARIED[0].text,
+    ]
+    alike, apart = spread([subjects[0]] * 4), spread(subjects)
+    assert abs(alike["apart"]) < 0.01 and abs(alike["nearest"]) < 0.01
+    assert apart["apart"] > apart["nearest"] > 0.2
+    assert spread(subjects[:1]) == {"texts": 1}
+
+
+def test_the_spread_is_measured_where_it_is_asked_for() -> None:
+    gauge = Gauge(most=10, spread_over=3)
+    for one in VARIED[:6]:
+        gauge.add("grammar", one.text, one.topic)
+    assert gauge.diversity()["grammar"]["spread"]["texts"] == 3
+    assert "spread" not in diversity(VARIED[:6])

@@ -48,6 +48,7 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
         "quality": quality(get("curate"), get("annotate")),
         "pages": written.pages(get("decontaminate") or get("textbook")),
         "exercises": written.exercises(get("decontaminate") or get("exercises")),
+        "diversity": written.diversity({step: facts(get(step)) for step in ("textbook", "exercises")}),
         "contamination": contamination(get("decontaminate"), max_matches),
         "model": model(get("pretrain"), get("finetune")),
         "training": {step: curve(artifact) for step in ("pretrain", "finetune") if (artifact := get(step)) is not None},

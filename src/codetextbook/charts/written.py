@@ -1,7 +1,6 @@
 """What was written, as facts of the report: who wrote it, on what, how much of it repeats itself, and what its programs import (Fig 3.1).
 
-Counts over the kept rows alone. `distinct_share` is a rough measure of repetition that needs no model: of all runs of four words, the share
-that differ from each other, over the first rows in the order of their ids, so that it does not grow with the number of rows.
+Counts are over the kept rows alone; how diverse a writer's texts are, the stages have measured over what they wrote (`text/diversity.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -17,16 +16,12 @@ import pyarrow.compute as pc
 
 from codetextbook.store import Artifact
 
-RUN_WORDS = 4
-MEASURED_ROWS = 1_000
-"""Rows over which repetition is measured."""
 SHOWN = 25
 """Topics and modules that are named; the rest is summed."""
 RARE_IMPORTS = 10
 """Modules imported less often are left out of the histogram, as in the paper's Fig 3.1."""
 
 _IMPORT = re.compile(r"^[ \t]*(?:import[ \t]+([\w., \t]+)|from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b)", re.MULTILINE)
-_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def pages(artifact: Artifact | None) -> dict[str, Any] | None:
@@ -40,7 +35,6 @@ def pages(artifact: Artifact | None) -> dict[str, Any] | None:
         "topics": len(counts(table, "topic")),
         "common_topics": most(counts(table, "topic")),
         "audiences": most(counts(table, "audience")),
-        "distinct_share": distinct_share(_first_texts(table, ("text",))),
     }
 
 
@@ -58,8 +52,17 @@ def exercises(artifact: Artifact | None) -> dict[str, Any] | None:
         "families": len(counts(table, "family")),
         "common_families": most(ordered(families)),
         "imports": imports(table),
-        "distinct_share": distinct_share(_first_texts(table, ("prompt", "solution"))),
     }
+
+
+def diversity(stages: Mapping[str, Mapping[str, Any] | None]) -> list[dict[str, Any]]:
+    """What each stage has measured of each writer's texts, a row a writer; numbers of unlike numbers of texts are not comparable."""
+    return [
+        {"step": step, "writer": writer} | measured.get("spread", {}) | dict(measured)
+        for step, told in stages.items()
+        for writer, measured in ((told or {}).get("diversity") or {}).items()
+        if measured["texts"]
+    ]
 
 
 def imports(table: pa.Table) -> dict[str, Any]:
@@ -84,18 +87,6 @@ def modules(program: str) -> set[str]:
     return names
 
 
-def distinct_share(texts: Sequence[str]) -> float | None:
-    """Share of runs of four words that differ from each other; None where no text holds one."""
-    total = 0
-    distinct: set[str] = set()
-    for text in texts:
-        words = [word.lower() for word in _WORD.findall(text)]
-        for start in range(len(words) - RUN_WORDS + 1):
-            total += 1
-            distinct.add(" ".join(words[start : start + RUN_WORDS]))
-    return round(len(distinct) / total, 4) if total else None
-
-
 def counts(table: pa.Table, column: str) -> dict[str, int]:
     """How many rows have each value, the most first."""
     return ordered(Counter(table[column].to_pylist()))
@@ -111,11 +102,6 @@ def most(found: dict[str, int]) -> dict[str, int]:
     shown = dict(list(found.items())[:SHOWN])
     rest = sum(found.values()) - sum(shown.values())
     return shown | ({f"{len(found) - SHOWN} others": rest} if rest else {})
-
-
-def _first_texts(table: pa.Table, columns: Sequence[str]) -> list[str]:
-    first = table.sort_by("id").slice(0, MEASURED_ROWS)
-    return ["".join(parts) for parts in zip(*(first[name].to_pylist() for name in columns), strict=True)]
 
 
 def _table(artifact: Artifact | None, name: str) -> pa.Table | None:

@@ -3,7 +3,7 @@
 Four detectors (`codetextbook.benchmarks.leaks`), each with a policy: `remove` takes the row out, `report` only writes the match down,
 `off` does not look. Every match is in the table `matches`, removed or not, with both sides of it; what a person has marked as a false
 alarm is in it too, says so, and removes nothing. The table `screened` has one row for each text: what it was compared by, and what
-became of it.
+became of it. How much of each benchmark's language the kept texts speak is a fact of the manifest (`coverage`); nothing is chosen by it.
 
 Trade-off: a file is removed whole when one of its functions matches. The paper decontaminated only the exercises and only for an ablation
 (its headline figures are from the unpruned set), with tau from .95 down to .80; we do it before training, and .95 is our default.
@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from codetextbook.benchmarks.alarms import Alarm, AlarmFile, Mark, load_marks
@@ -34,6 +35,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
+from codetextbook.text.coverage import Runs, met, runs_of, shares
 from codetextbook.text.embedding import Embedding
 
 Policy = Literal["remove", "report", "off"]
@@ -214,7 +216,7 @@ def screened_row(judged: Judged, kind: Kind) -> dict[str, Any]:
     }
 
 
-@stage(version=2)
+@stage(version=3)
 def decontaminate(
     cfg: Decontaminate, filtered: Artifact, pages: Artifact, drills: Artifact, *, out: Writer, site: Site
 ) -> None:
@@ -239,6 +241,7 @@ def decontaminate(
             done, serial = done + len(part), serial + 1
             out.progress(done, total, "texts")
     _facts(cfg, marks, out)
+    out.fact("coverage", _coverage(cfg, out, site))
     kept = sum(Artifact(out.folder).rows(kind.table) for kind in KINDS)
     if total - kept > cfg.max_removed_share * total:
         raise StageFailed(
@@ -284,6 +287,29 @@ def _facts(cfg: Decontaminate, marks: Mapping[Alarm, Mark], out: Writer) -> None
     problems = load(cfg.benchmarks, cfg.files)
     out.fact("benchmarks", {name: problems_digest(group) for name, group in problems.items()})
     out.fact("problems_in_reach", leak_index(cfg).reach)
+
+
+def _coverage(cfg: Decontaminate, out: Writer, site: Site) -> dict[str, dict[str, dict[str, float]]]:
+    """For each benchmark and kind of text, the share of the benchmark's runs of words that the kept texts hold."""
+    made = Artifact(out.folder)
+    wanted = {
+        name: runs_of(problem.prompt + problem.reference for problem in group)
+        for name, group in load(cfg.benchmarks, cfg.files).items()
+    }
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in wanted}
+    for kind in KINDS:
+        parts = (
+            [text_of(row) for row in to_rows(pq.read_table(part, partitioning=None))] for part in made.parts(kind.table)
+        )
+        held = list(site.engine().map(partial(_held, wanted=wanted), parts))
+        for name, runs in wanted.items():
+            found[name][kind.noun] = shares(runs, (part[name] for part in held))
+    return found
+
+
+def _held(texts: list[str], wanted: Mapping[str, Runs]) -> dict[str, Runs]:
+    """What the texts hold of each benchmark."""
+    return {name: met(texts, runs) for name, runs in wanted.items()}
 
 
 def _count(screened: pa.Table, kind: Kind, column: str, *, only: str | None = None, but: str | None = None) -> int:

@@ -115,6 +115,8 @@ class Exercises(Config):
     """CPU time of one program in the sandbox."""
     measured: int = Field(default=2_000, ge=0)
     """Exercises of each writer whose diversity is measured (ours)."""
+    spread_over: int = Field(default=0, ge=0)
+    """Exercises of each writer whose vectors are compared, in each manifest's `diversity`; 0 leaves it out (ours: 256 take some 10 s)."""
     max_rejected_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of rejected exercises above which the stage fails."""
     seed: int = Field(default=0, ge=0)
@@ -406,7 +408,7 @@ def _tell(cfg: Exercises, site: Site, total: int, out: Writer) -> None:
     """
     made = Artifact(out.folder)
     counted: dict[str, Counter[str]] = {name: Counter() for name in ("writer", "split", "family")}
-    topics, gauge = Seen(total), Gauge(cfg.measured)
+    topics, gauge = Seen(total), Gauge(cfg.measured, cfg.spread_over)
     num_kept = num_ours = num_audited = 0
     for part in made.parts("exercises"):
         for row in to_rows(pq.read_table(part, columns=TOLD, partitioning=None)):

@@ -90,6 +90,8 @@ class Textbook(Config):
     """CPU time of one page in the sandbox."""
     measured: int = Field(default=2_000, ge=0)
     """Pages of each writer whose diversity is measured (ours)."""
+    spread_over: int = Field(default=0, ge=0)
+    """Pages of each writer whose vectors are compared, in each manifest's `diversity`; 0 leaves it out (ours: 256 take some 10 s)."""
     max_rejected_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of rejected pages above which the stage fails."""
     seed: int = Field(default=0, ge=0)
@@ -404,7 +406,7 @@ def _tell(cfg: Textbook, total: int, site: Site, out: Writer) -> None:
     out.fact("dollars", round(sum(bill["dollars"] for bill in bills), 6))
     out.fact("repaired", sum(bill["repaired"] for bill in bills))
     out.fact("writers", dict(Counter(pages["writer"].to_pylist())))
-    gauge = Gauge(cfg.measured)
+    gauge = Gauge(cfg.measured, cfg.spread_over)
     for row in to_rows(pages.select(["writer", "text", "topic"])):
         gauge.add(row["writer"], row["text"], row["topic"])
     out.fact("diversity", gauge.diversity())

@@ -4,7 +4,8 @@ Every number depends on how many texts there are: more texts repeat more. So set
 `most` of its texts, chosen by their digests. What each means: `repeated_text` the share that has 0.7 or more of its five-token runs in
 common with a text kept before it (MinHash, then exact); `repeated_shape` the share of those with code whose syntax tree, names and
 literals taken out, came before; `distinct_4grams` distinct runs of four words among all; `compression` bytes for each byte that DEFLATE
-needs; `topic_evenness` the entropy of the topics as a share of the highest possible. Limit: meaning is not measured, only words and shape.
+needs; `topic_evenness` the entropy of the topics as a share of the highest possible; `spread`, where it is asked for, how far the vectors
+of a pretrained model lie apart (`spread.py`), which costs a pass of that model over each text.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from codetextbook.text.code_blocks import read_text
 from codetextbook.text.minhash import band_keys, buckets_of, hashes_per_band, near_duplicates
 from codetextbook.text.python_ast import parse
 from codetextbook.text.shingles import shingle_all
+from codetextbook.text.spread import spread
 
 MOST = 2_000
 NEAR = 0.7
@@ -45,8 +47,8 @@ class Measured(NamedTuple):
 class Gauge:
     """Takes in the texts of a stage one by one, in flat memory, and tells how diverse each writer's are, and what they import."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self.most = most
+    def __init__(self, most: int = MOST, spread_over: int = 0) -> None:
+        self.most, self.spread_over = most, spread_over
         self._drawn: dict[str, list[tuple[str, Measured]]] = {}
         self._imports: Counter[str] = Counter()
 
@@ -60,10 +62,13 @@ class Gauge:
 
     def diversity(self) -> dict[str, dict[str, Any]]:
         """The numbers of each writer's texts: of those with the smallest digests, whatever the order in which they came."""
-        return {
-            writer: diversity([one for _, one in sorted(drawn)[: self.most]])
-            for writer, drawn in sorted(self._drawn.items())
-        }
+        return {writer: self._of([one for _, one in sorted(drawn)]) for writer, drawn in sorted(self._drawn.items())}
+
+    def _of(self, drawn: Sequence[Measured]) -> dict[str, Any]:
+        measured = diversity(drawn[: self.most])
+        if not self.spread_over:
+            return measured
+        return measured | {"spread": spread([one.text for one in drawn[: self.spread_over]])}
 
     def imports(self) -> dict[str, int]:
         """The histogram of imports over all texts."""
