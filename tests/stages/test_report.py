@@ -19,7 +19,7 @@ from codetextbook.side_by_side import markdown
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.decontaminate import MATCH
-from codetextbook.stages.report import Report, report
+from codetextbook.stages.report import Report, both_ways, report
 from codetextbook.store import Artifact, Store, Writer
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}]]>&amp;\u202e\x07"
@@ -121,6 +121,8 @@ def run_of(store: Store) -> list[Artifact]:
         "removed": True,
         "false_alarm": False,
         "kind": "exercise",
+        "benchmark": "humaneval",
+        "task_id": "HumanEval/40",
     }
     losses: list[dict[str, Any]] = [
         {
@@ -213,6 +215,7 @@ def test_hostile_text_is_shown_as_text(made: Artifact) -> None:
 
 def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
     html = made.file("report.html").read_text(encoding="utf-8")
+    assert "Scores both ways" in html and "1 of 1" in html
     text = " ".join(Page(html).text.split())
     for expected in (
         "near duplicate 250",
@@ -292,6 +295,20 @@ def test_imports_are_counted_by_program_as_in_the_papers_figure() -> None:
         ("torch", 10, False),
     ]
     assert found["rare"] == 1
+
+
+def test_scores_stand_on_both_sides_of_what_matched() -> None:
+    matches = [
+        {"benchmark": "humaneval", "task_id": f"HumanEval/{number}", "false_alarm": number == 3}
+        for number in (39, 40, 3)
+    ]
+    rows = [completion("best", number, verdict) for number, verdict in enumerate(["failed"] * 40 + ["passed"])]
+    found = both_ways(matches, [*rows, completion("best", 39, "passed") | {"sample": 1}])
+    assert [(row["matched"]["problems"], row["matched"]["solved"], row["others"]["problems"]) for row in found] == [
+        (2, 1, 39)
+    ]
+    assert found[0]["others"]["solved"] == 0 and found[0]["matched"]["low"] < 0.5 < found[0]["matched"]["high"]
+    assert both_ways([], rows) == []
 
 
 def test_diversity_is_a_row_a_writer() -> None:

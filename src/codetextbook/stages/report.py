@@ -6,9 +6,14 @@ in a table of their own with a sentence that they are not comparable. What a sta
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from pydantic import Field
 
+from codetextbook.benchmarks.section5 import Cell, Split, scores_on
 from codetextbook.config import Config
+from codetextbook.nouns import Verdict
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
@@ -25,7 +30,44 @@ class Report(Config):
     """Matches shown for each detector of contamination."""
 
 
-@stage(version=3)
+def both_ways(matches: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each model's score on the problems that some text matched, and on the others; of benchmarks that have both (paper §5).
+
+    `matches`: rows of `decontaminate`, `answers`: rows of `evaluate`'s completions, of which the first to each problem counts.
+    """
+    near = {(row["benchmark"], row["task_id"]) for row in matches if not row["false_alarm"]}
+    passed: dict[tuple[str, str], dict[str, float]] = {}
+    for row in answers:
+        if row["sample"] == 0:
+            own = passed.setdefault((row["benchmark"], row["model"]), {})
+            own[row["task_id"]] = float(row["verdict"] == Verdict.PASSED.value)
+    rows = []
+    for (benchmark, model), solved in sorted(passed.items()):
+        matched = tuple(task for task in solved if (benchmark, task) in near)
+        others = tuple(task for task in solved if (benchmark, task) not in near)
+        if matched and others:
+            told = scores_on(Split(0.0, matched, others), solved)
+            rows.append(
+                {
+                    "benchmark": benchmark,
+                    "model": model,
+                    "matched": _side(told.similar),
+                    "others": _side(told.not_similar),
+                }
+            )
+    return rows
+
+
+def _side(cell: Cell) -> dict[str, float]:
+    return {
+        "problems": cell.problems,
+        "solved": round(cell.solved),
+        "low": round(cell.low, 4),
+        "high": round(cell.high, 4),
+    }
+
+
+@stage(version=4)
 def report(
     cfg: Report,
     corpus: Artifact,
@@ -68,6 +110,9 @@ def report(
         "evaluate": scores,
     }
     facts = gather(steps, max_samples=cfg.max_samples, max_matches=cfg.max_matches)
+    if facts["contamination"] and scores.parts("completions"):
+        answers = scores.table("completions").select(["benchmark", "model", "task_id", "sample", "verdict"])
+        facts["contamination"]["both_ways"] = both_ways(clean.table("matches").to_pylist(), answers.to_pylist())
     out.json("report", facts)
     with out.volatile("report.html") as path:
         path.write_text(render(facts, title=cfg.title, timing=timing(steps)), encoding="utf-8")
