@@ -45,7 +45,7 @@ def block_faults(code: str, shown: str | None, namespace: dict[str, Any]) -> Ite
     for statement in ast.parse(code).body:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec(compile(ast.Module([statement], []), "<page>", "exec"), namespace)
+            exec(compile(ast.Module([statement], []), "<page>", "exec", dont_inherit=True), namespace)
         printed += out.getvalue()
         claim = said.get(statement.end_lineno or 0)
         if shown is None and out.getvalue() and out.getvalue().rstrip("\n") != claim:
@@ -73,7 +73,7 @@ def page_faults(text: str) -> Iterator[str]:
 def fails(program: str) -> str:
     """The error with which a program ends, or nothing."""
     try:
-        exec(compile(program, "<exercise>", "exec"), {"__name__": "__main__"})
+        exec(compile(program, "<exercise>", "exec", dont_inherit=True), {"__name__": "__main__"})
     except Exception as error:  # noqa: BLE001 - any error of the exercise's code is the finding
         return f"{type(error).__name__}: {error}"
     return ""
@@ -90,7 +90,7 @@ def exercise_faults(row: dict[str, Any]) -> Iterator[str]:
             yield f"{line}: {fault}"
     if not fails(f"{row['prompt']}    return None\n\n{row['tests']}"):
         yield "a function that returns None passes"
-    exec(compile(program, "<exercise>", "exec"), namespace)
+    exec(compile(program, "<exercise>", "exec", dont_inherit=True), namespace)
     yield from doctest_faults(program, namespace)
 
 
