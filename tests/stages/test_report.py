@@ -19,6 +19,7 @@ from codetextbook.side_by_side import markdown
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.decontaminate import MATCH
+from codetextbook.stages.dedup import DUPLICATE
 from codetextbook.stages.report import Report, both_ways, report
 from codetextbook.store import Artifact, Store, Writer
 
@@ -48,6 +49,7 @@ def finished(
     jsons: dict[str, Any] | None = None,
     lines: list[dict[str, Any]] | None = None,
     rejected: dict[str, int] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> Artifact:
     key = f"{number:016x}"
     out = Writer(store.folder(stage, key))
@@ -55,6 +57,8 @@ def finished(
         out.table(name, 0, table)
     for name, value in (jsons or {}).items():
         out.json(name, value)
+    for name, value in (facts or {}).items():
+        out.fact(name, value)
     if lines is not None:
         with out.volatile("metrics.jsonl") as path:
             path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -111,6 +115,13 @@ def agreement(auc: float) -> dict[str, Any]:
     return {"auc": auc, "auc_interval": [auc - 0.05, auc + 0.05], "average_precision": 0.7, "f1": 0.65}
 
 
+REMOVED = [
+    dict.fromkeys(DUPLICATE.names, "x")
+    | {"detail": f"{HOSTILE}/{n}.py is like package:a a/kept.py", "keeper": "k", "similarity": 0.9}
+    for n in range(7)
+]
+
+
 def run_of(store: Store) -> list[Artifact]:
     """A small run with hostile text wherever text can be."""
     page = {"id": "p", "text": HOSTILE, "topic": "t", "audience": "a", "words": [], "writer": "grammar"}
@@ -146,7 +157,14 @@ def run_of(store: Store) -> list[Artifact]:
         "agreement": {"forest": agreement(0.81), "length_alone": agreement(0.6), "syntax_tree_rule": agreement(0.9)},
     }
     extra: dict[str, dict[str, Any]] = {
-        "dedup": {"rejected": {"near_duplicate": 250}},
+        "dedup": {
+            "rejected": {"near_duplicate": 250},
+            "tables": {"rejected": pa.Table.from_pylist(REMOVED, schema=DUPLICATE)},
+            "facts": {
+                "largest_clusters": [{"keeper": "k", "documents": 8}],
+                "share_removed_by_source": {HOSTILE: 0.25, "package:b": 0.0},
+            },
+        },
         "curate": {
             "tables": {"scores": pa.table({"quality": [i / 99 for i in range(100)]})},
             "jsons": {"quality": quality},
@@ -295,6 +313,14 @@ def test_imports_are_counted_by_program_as_in_the_papers_figure() -> None:
         ("torch", 10, False),
     ]
     assert found["rare"] == 1
+
+
+def test_groups_of_duplicates_name_who_stayed_and_who_went(made: Artifact) -> None:
+    found = json.loads(made.file("report.json").read_text(encoding="utf-8"))["duplicates"]
+    (cluster,) = found["clusters"]
+    assert (cluster["stayed"], cluster["documents"], cluster["more"]) == ("package:a a/kept.py", 8, 2)
+    assert cluster["gone"] == [f"{HOSTILE}/{n}.py" for n in range(5)]
+    assert found["shares"] == {HOSTILE: 0.25} and found["untouched"] == 1
 
 
 def test_scores_stand_on_both_sides_of_what_matched() -> None:

@@ -32,6 +32,9 @@ PAPER_SCORES = (
 )
 """Paper, §2.1, §3 and Fig 2.1; per cent, pass@1."""
 
+CLUSTER_SHOWN = 5
+"""Removed files of a group of duplicates that are named."""
+
 NOT_COMPARABLE = (
     "The paper's figures are not comparable with this run's: its models are larger, trained on up to 50 billion tokens of other data, "
     "and its way of decoding is not published. They are shown to say where the method leads, not as a race."
@@ -45,6 +48,7 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
     answered = answers.completions(get("evaluate")) or []
     return {
         "flow": [flow_row(step, artifact) for step, artifact in artifacts.items()],
+        "duplicates": duplicates(get("dedup")),
         "quality": quality(get("curate"), get("annotate")),
         "pages": written.pages(get("decontaminate") or get("textbook")),
         "exercises": written.exercises(get("decontaminate") or get("exercises")),
@@ -74,6 +78,31 @@ def flow_row(step: str, artifact: Artifact) -> dict[str, Any]:
         "tables": artifact.manifest.get("rows") or {},
         "facts": facts(artifact) or {},
     }
+
+
+def duplicates(artifact: Artifact | None) -> dict[str, Any] | None:
+    """The largest groups of like files, each with the one that stayed and those that went, and the share that each source lost."""
+    removed = _table(artifact, "rejected")
+    told = facts(artifact) or {}
+    if removed is None or "largest_clusters" not in told:
+        return None
+    rows = removed.select(["keeper", "detail"]).to_pylist()
+    clusters = []
+    for cluster in told["largest_clusters"]:
+        pairs = [row["detail"].rpartition(" is like ") for row in rows if row["keeper"] == cluster["keeper"]]
+        if pairs:
+            gone = [path for path, _, _ in pairs]
+            clusters.append(
+                {
+                    "documents": cluster["documents"],
+                    "stayed": pairs[0][2],
+                    "gone": gone[:CLUSTER_SHOWN],
+                    "more": len(gone[CLUSTER_SHOWN:]),
+                }
+            )
+    shares = {name: share for name, share in told["share_removed_by_source"].items() if share}
+    ranked = dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+    return {"clusters": clusters, "shares": ranked, "untouched": len(told["share_removed_by_source"]) - len(ranked)}
 
 
 def lineage_row(step: str, artifact: Artifact) -> dict[str, Any]:
