@@ -132,7 +132,7 @@ def judged(documents: pa.Table, vectors: pa.Table) -> tuple[pa.Table, np.ndarray
     return table, matrix[places].astype(np.float32), documents.filter(pa.array([not one for one in known], pa.bool_()))
 
 
-@stage(version=3)
+@stage(version=4)
 def curate(cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact, *, out: Writer, site: Site) -> None:
     """Learn, judge, and write down what was kept and why the rest was not."""
     from threadpoolctl import threadpool_limits

@@ -108,5 +108,6 @@ def in_words(agreement: Mapping[str, Mapping[str, Any]], own: str = OWN) -> list
 
 
 def _apart(figures_of_one: Mapping[str, Any]) -> str:
-    low, high = figures_of_one["lead_interval"]
-    return f"the filter's lies {figures_of_one['lead']:+.2f} above, 95 % interval {low:+.2f} to {high:+.2f}"
+    lead, (low, high) = figures_of_one["lead"], figures_of_one["lead_interval"]
+    side = "above" if lead >= 0 else "below"
+    return f"the filter's lies {abs(lead):.2f} {side}, 95 % interval {low:+.2f} to {high:+.2f}"
