@@ -35,7 +35,17 @@ from codetextbook.stages.sitting import Evaluate
 from codetextbook.stages.textbook import Textbook
 from codetextbook.stages.tokenizer import Tokenizer
 
-SHIPPED = ("laptop", "record", "ablate-laptop", "gpu", "ablate-gpu", "domain", "phi1-small", "ablate-phi1-small", "phi1")
+SHIPPED = (
+    "laptop",
+    "record",
+    "ablate-laptop",
+    "gpu",
+    "ablate-gpu",
+    "domain",
+    "phi1-small",
+    "ablate-phi1-small",
+    "phi1",
+)
 
 
 class Packs(Config):
