@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from codetextbook.charts import answers, written
 from codetextbook.store import Artifact
@@ -82,11 +83,13 @@ def flow_row(step: str, artifact: Artifact) -> dict[str, Any]:
 
 def duplicates(artifact: Artifact | None) -> dict[str, Any] | None:
     """The largest groups of like files, each with the one that stayed and those that went, and the share that each source lost."""
-    removed = _table(artifact, "rejected")
     told = facts(artifact) or {}
-    if removed is None or "largest_clusters" not in told:
+    if artifact is None or "largest_clusters" not in told:
         return None
-    rows = removed.select(["keeper", "detail"]).to_pylist()
+    parts = [
+        pq.read_table(part, columns=["keeper", "detail"], partitioning=None) for part in artifact.parts("rejected")
+    ]
+    rows = [row for part in parts for row in part.to_pylist()]
     clusters = []
     for cluster in told["largest_clusters"]:
         pairs = [row["detail"].rpartition(" is like ") for row in rows if row["keeper"] == cluster["keeper"]]
