@@ -70,14 +70,16 @@ def test_init_writes_a_recipe_that_plans(tmp_path: Path) -> None:
 
 
 def test_complete_streams_from_the_workspace_and_says_so_when_there_is_no_model(tiny_run: Run, tmp_path: Path) -> None:
-    tiny_run.make("select")
+    selected = tiny_run.make("select").folder
+    work = tmp_path / "work"  # of its own: in the shared one a newer model may come between two calls
+    shutil.copytree(selected, work / "store" / "select" / selected.name)
     prompt = "def mean(numbers: list[float]) -> float:"
-    done = run("complete", prompt, "--work", str(tiny_run.work), "--max-tokens", "5")
+    done = run("complete", prompt, "--work", str(work), "--max-tokens", "5")
     assert done.returncode == 0
     assert done.stdout.startswith(prompt)
-    again = run("complete", prompt, "--work", str(tiny_run.work), "--max-tokens", "5")
+    again = run("complete", prompt, "--work", str(work), "--max-tokens", "5")
     assert again.stdout == done.stdout
-    missing = run("complete", prompt, "--work", str(tmp_path))
+    missing = run("complete", prompt, "--work", str(tmp_path / "empty"))
     assert missing.returncode == 1
     assert "there is no selected model yet" in missing.stderr
 
