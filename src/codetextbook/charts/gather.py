@@ -86,13 +86,15 @@ def duplicates(artifact: Artifact | None) -> dict[str, Any] | None:
     told = facts(artifact) or {}
     if artifact is None or "largest_clusters" not in told:
         return None
-    parts = [
-        pq.read_table(part, columns=["keeper", "detail"], partitioning=None) for part in artifact.parts("rejected")
-    ]
-    rows = [row for part in parts for row in part.to_pylist()]
+    keepers = {cluster["keeper"] for cluster in told["largest_clusters"]}
+    removed: dict[str, list[tuple[str, str, str]]] = {}
+    for part in artifact.parts("rejected"):
+        for row in pq.read_table(part, columns=["keeper", "detail"], partitioning=None).to_pylist():
+            if row["keeper"] in keepers:
+                removed.setdefault(row["keeper"], []).append(row["detail"].rpartition(" is like "))
     clusters = []
     for cluster in told["largest_clusters"]:
-        pairs = [row["detail"].rpartition(" is like ") for row in rows if row["keeper"] == cluster["keeper"]]
+        pairs = removed.get(cluster["keeper"])
         if pairs:
             gone = [path for path, _, _ in pairs]
             clusters.append(
