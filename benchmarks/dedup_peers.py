@@ -48,7 +48,7 @@ def groups_to_kept(ids: list[str], lengths: list[int], groups: Any) -> list[str]
 
 
 def daft(corpus: Path, out: Path, threshold: float) -> None:
-    """Daft's own MinHash, its explode and group-by, and components."""
+    """Daft's own MinHash, its explode and group-by, components, and what stays written as Parquet, as the others write it."""
     import os
 
     os.environ["DO_NOT_TRACK"] = "true"
@@ -64,7 +64,12 @@ def daft(corpus: Path, out: Path, threshold: float) -> None:
     ).select("id", "bands")
     signed = signed.with_column("band", daft.lit(list(range(BANDS)))).explode("bands", "band")
     grouped = signed.groupby("band", "bands").agg(col("id").list_agg()).to_pydict()["id"]
-    write(out, groups_to_kept(ids, [len(text) for text in texts], ([number[key] for key in one] for one in grouped)))
+    kept = groups_to_kept(ids, [len(text) for text in texts], ([number[key] for key in one] for one in grouped))
+    staying = daft.from_pydict({"id": kept})
+    daft.read_parquet(f"{corpus}/documents-*.parquet").join(staying, on="id", how="semi").write_parquet(
+        str(out / "kept"), compression="zstd"
+    )
+    write(out, kept)
 
 
 def datatrove(corpus: Path, out: Path, threshold: float) -> None:

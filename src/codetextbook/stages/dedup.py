@@ -143,12 +143,13 @@ def _indices(cfg: Dedup, out: Writer) -> list[Path]:
                 where="[dedup] against",
                 hint="an id that `codetextbook store ls` shows, of a run with keep_index = true",
             )
-        made = Artifact(folder).manifest["config"]
-        if (made["threshold"], made["seed"]) != (cfg.threshold, cfg.seed):
+        made = Artifact(folder).manifest
+        theirs = made["config"]["threshold"], made["config"]["seed"], made["version"]
+        if theirs != (cfg.threshold, cfg.seed, dedup.version):
             raise InputError(
-                f"dedup artifact {artifact_id!r} was made with threshold {made['threshold']} and seed {made['seed']}",
+                f"dedup artifact {artifact_id!r} was made with threshold {theirs[0]}, seed {theirs[1]}, version {theirs[2]}",
                 where="[dedup] against",
-                hint="the same threshold and seed for both",
+                hint=f"the same threshold and seed for both; version {dedup.version} of the stage, made anew where it is older",
             )
         found += parts
     return found
@@ -341,7 +342,7 @@ def _tell(cfg: Dedup, out: Writer, paths: Sequence[tuple[Path, range]], fates: F
         out.fact(key, value)
 
 
-@stage(version=2)
+@stage(version=3)
 def dedup(cfg: Dedup, documents: Artifact, *, out: Writer, site: Site) -> None:
     """Documents to documents that differ."""
     indices, parts = _indices(cfg, out), documents.parts("documents")

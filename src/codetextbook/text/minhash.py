@@ -23,7 +23,7 @@ MAX_MISSED = 0.001
 """Share of pairs at the threshold that may share no band (ours)."""
 
 _SHINGLES_PER_BLOCK = 1 << 15
-"""So many, and their products, stay in the processor's cache."""
+"""So many, and what is computed of them, stay in the processor's cache."""
 _MIX = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
@@ -47,38 +47,71 @@ class Keys(Protocol):
     def __getitem__(self, number: int, /) -> Any: ...
 
 
+class _Chance(NamedTuple):
+    """What a seed decides."""
+
+    factor: np.uint32
+    """Odd: which of the shingles of a slot is the least."""
+    steps: list[int]
+    """How far from an empty slot to look for a full one, in this order."""
+
+
 @lru_cache(maxsize=4)
-def _factors(seed: int) -> NDArray[np.uint32]:
+def _chance(seed: int) -> _Chance:
     rng = np.random.default_rng([seed, HASHES])
-    return rng.integers(0, 2**31, HASHES, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    factor = rng.integers(0, 2**31, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return _Chance(factor, (1 + rng.permutation(HASHES - 1)).tolist())
 
 
 def signatures(sets: Sequence[Hashes], seed: int) -> NDArray[np.uint32]:
-    """MinHash signatures: for each text and each of 112 hash functions the least value over its shingles; zeros for no shingles."""
+    """MinHash signatures of 112 slots, in one pass over each text's shingles; zeros for no shingles.
+
+    A shingle falls into one slot, by its hash, and a slot takes the least of its own; an empty slot takes over what another has, found by
+    the same steps in every text. Two texts agree in a slot with a probability of their Jaccard similarity, as with 112 hash functions
+    (Shrivastava, "Optimal Densification for Fast and Accurate Minwise Hashing", 2017).
+    """
     found = np.zeros((len(sets), HASHES), np.uint32)
+    full = np.zeros(found.shape, bool)
     block: list[int] = []
     size = 0
     for place, one in enumerate(sets):
         if block and size + len(one) > _SHINGLES_PER_BLOCK:
-            _sign(sets, block, seed, found)
+            found[block], full[block] = _slots([sets[place] for place in block], _chance(seed).factor)
             block, size = [], 0
         if len(one):
             block.append(place)
             size += len(one)
     if block:
-        _sign(sets, block, seed, found)
+        found[block], full[block] = _slots([sets[place] for place in block], _chance(seed).factor)
+    lacking = np.flatnonzero(full.any(axis=1) & ~full.all(axis=1))
+    if len(lacking):
+        found[lacking] = _filled(found[lacking], full[lacking], _chance(seed).steps)
     return found
 
 
-def _sign(sets: Sequence[Hashes], places: Sequence[int], seed: int, found: NDArray[np.uint32]) -> None:
-    short = np.concatenate([(sets[place] >> np.uint64(32)).astype(np.uint32) for place in places])
-    sizes = np.array([len(sets[place]) for place in places])
-    starts, values = np.cumsum(sizes) - sizes, np.empty_like(short)
-    least = np.empty((HASHES, len(places)), np.uint32)
-    for row, factor in enumerate(_factors(seed)):
-        np.multiply(short, factor, out=values)
-        np.minimum.reduceat(values, starts, out=least[row])
-    found[places] = least.T
+def _slots(sets: Sequence[Hashes], factor: np.uint32) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    """The least shingle of each slot, and which slots have one, of texts that have shingles. These are in order, and so are their slots."""
+    hashes = np.concatenate(sets)
+    slots = (hashes >> np.uint64(32)) * np.uint64(HASHES) >> np.uint64(32)
+    slots += np.repeat(np.arange(len(sets), dtype=np.uint64) * np.uint64(HASHES), [len(one) for one in sets])
+    starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
+    found, full = np.zeros(len(sets) * HASHES, np.uint32), np.zeros(len(sets) * HASHES, bool)
+    found[slots[starts]] = np.minimum.reduceat(hashes.astype(np.uint32) * factor, starts)
+    full[slots[starts]] = True
+    return found.reshape(-1, HASHES), full.reshape(-1, HASHES)
+
+
+def _filled(found: NDArray[np.uint32], full: NDArray[np.bool_], steps: Sequence[int]) -> NDArray[np.uint32]:
+    """Signatures whose empty slots have taken over what the first full one has that these steps lead to."""
+    filled, known = found.copy(), full.copy()
+    for step in steps:
+        others = (np.arange(HASHES) + step) % HASHES
+        rows, slots = np.nonzero(~known & full[:, others])
+        filled[rows, slots] = found[rows, others[slots]]
+        known[rows, slots] = True
+        if known.all():
+            break
+    return filled
 
 
 def hashes_per_band(threshold: float) -> int:
