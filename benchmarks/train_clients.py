@@ -1,12 +1,14 @@
 """Clients of the training benchmark: `train_clients.py NAME SHAPE STEPS PRECISION` trains, and prints seconds as a line of JSON.
 
-Each runs in a process of its own, on random tokens, in fp32 or bf16, with AdamW; the first steps are not counted.
+Each runs in a process of its own, on random tokens, in fp32 or bf16, with AdamW; the first steps are not counted. `NAME+compiled` has
+torch.compile do what it can.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,13 +60,13 @@ def timed(step: Callable[[int], Any], steps: int) -> Times:
     return Times(time.process_time() - cpu, time.perf_counter() - wall)
 
 
-def ours(shape: Shape, steps: int, precision: str, optimizer: str = "adamw") -> Times:
+def ours(shape: Shape, steps: int, precision: str, compiled: bool, optimizer: str = "adamw") -> Times:
     """Our loop, a step at a time, with no checkpoint falling due."""
     from codetextbook.model.config import PhiConfig
     from codetextbook.model.phi import Phi
     from codetextbook.train.loader import Sequences
     from codetextbook.train.loop import Data, Keeping, train
-    from codetextbook.train.settings import Training
+    from codetextbook.train.settings import Placement, Training
 
     config = PhiConfig(
         vocabulary=shape.vocabulary, layers=shape.layers, hidden=shape.hidden, heads=shape.heads, mlp=4 * shape.hidden,
@@ -85,18 +87,18 @@ def ours(shape: Shape, steps: int, precision: str, optimizer: str = "adamw") -> 
     with tempfile.TemporaryDirectory() as scratch:
         train(
             Phi(config).initialise(0), settings, data, device="auto", threads=_threads(), scratch=Path(scratch),
-            keeping=Keeping(1, mark),
+            keeping=Keeping(1, mark), placement=Placement(compiled=compiled, save_every_minutes=600),
         )  # fmt: skip
     (cpu, wall), (cpu_end, wall_end) = marks
     return Times(cpu_end - cpu, wall_end - wall)
 
 
-def muon(shape: Shape, steps: int, precision: str) -> Times:
+def muon(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """Ours with the laptop recipe's optimizer."""
-    return ours(shape, steps, precision, "muon")
+    return ours(shape, steps, precision, compiled, "muon")
 
 
-def transformers(shape: Shape, steps: int, precision: str) -> Times:
+def transformers(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """PhiForCausalLM in a plain loop: forward, backward, clip, AdamW; bf16 by autocast."""
     from transformers import PhiConfig, PhiForCausalLM
 
@@ -107,10 +109,10 @@ def transformers(shape: Shape, steps: int, precision: str) -> Times:
             attn_implementation="sdpa", resid_pdrop=0.0, embd_pdrop=0.0, attention_dropout=0.0,
         )
     ).to(_device())  # fmt: skip
-    return _plain(model, lambda x: model(input_ids=x, labels=x).loss, shape, steps, precision)
+    return _plain(model, lambda run, x: run(input_ids=x, labels=x).loss, shape, steps, precision, compiled)
 
 
-def trainer(shape: Shape, steps: int, precision: str) -> Times:
+def trainer(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """PhiForCausalLM under transformers' Trainer, as it comes."""
     from transformers import PhiConfig, PhiForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
@@ -134,7 +136,7 @@ def trainer(shape: Shape, steps: int, precision: str) -> Times:
         arguments = TrainingArguments(
             folder, max_steps=WARM_STEPS + steps, per_device_train_batch_size=shape.batch, bf16=precision == "bf16",
             report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=_device() == "cpu",
-            dataloader_pin_memory=False,
+            dataloader_pin_memory=False, torch_compile=compiled,
         )  # fmt: skip
         examples = [{"input_ids": row, "labels": row} for row in rows]
         Trainer(model=model, args=arguments, train_dataset=examples, callbacks=[Mark()]).train()
@@ -142,7 +144,7 @@ def trainer(shape: Shape, steps: int, precision: str) -> Times:
     return Times(cpu_end - cpu, wall_end - wall)
 
 
-def litgpt(shape: Shape, steps: int, precision: str) -> Times:
+def litgpt(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """litgpt's phi in a plain loop."""
     from litgpt import GPT, Config
 
@@ -153,10 +155,10 @@ def litgpt(shape: Shape, steps: int, precision: str) -> Times:
             parallel_residual=True, lm_head_bias=True, bias=True, gelu_approximate="tanh",
         )
     ).to(_device())  # fmt: skip
-    return _plain(model, lambda x: _cross_entropy(model(x), x), shape, steps, precision)
+    return _plain(model, lambda run, x: _cross_entropy(run(x), x), shape, steps, precision, compiled)
 
 
-def nanogpt(shape: Shape, steps: int, precision: str) -> Times:
+def nanogpt(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """nanoGPT's model in a plain loop; CODETEXTBOOK_NANOGPT names its folder."""
     sys.path.insert(0, os.environ["CODETEXTBOOK_NANOGPT"])
     from model import GPT, GPTConfig
@@ -167,27 +169,60 @@ def nanogpt(shape: Shape, steps: int, precision: str) -> Times:
             n_embd=shape.hidden, dropout=0.0, bias=True,
         )
     ).to(_device())  # fmt: skip
-    return _plain(model, lambda x: model(x, x)[1], shape, steps, precision)
+    return _plain(model, lambda run, x: run(x, x)[1], shape, steps, precision, compiled)
 
 
-def peak(shape: Shape, steps: int, precision: str) -> Times:
+def peak(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
     """Matrix products of 1,024^3 (8,192^3 on a GPU), `steps` of them: what this machine can do."""
-    del shape
+    del shape, compiled
     size = 8_192 if _device() == "cuda" else 1_024
     a = torch.randn(size, size, device=_device(), dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     return timed(lambda _: a @ a, steps)
 
 
+def llmc(shape: Shape, steps: int, precision: str, compiled: bool) -> Times:
+    """llm.c's GPT-2, C and OpenMP, in fp32, which is all that it has; CODETEXTBOOK_LLMC names its folder."""
+    del precision, compiled
+    sources = os.environ["CODETEXTBOOK_LLMC"]
+    with tempfile.TemporaryDirectory() as folder:
+        program, weights = Path(folder, "train"), Path(folder, "model.bin")
+        flags = ["-Ofast", "-march=native", "-fopenmp", "-DOMP", f"-I{sources}", "-w"]
+        subprocess.run(
+            ["gcc", *flags, str(Path(__file__).with_name("train_llmc.c")), "-o", str(program), "-lm"], check=True
+        )
+        d, layers, vocabulary = shape.hidden, shape.layers, shape.vocabulary
+        header = np.zeros(256, np.int32)
+        header[:8] = 20240326, 3, shape.context, vocabulary, layers, shape.heads, d, vocabulary
+        count = (vocabulary + shape.context) * d + layers * (12 * d * d + 13 * d) + 2 * d
+        with weights.open("wb") as file:
+            header.tofile(file)
+            np.random.default_rng(0).normal(0, 0.02, count).astype(np.float32).tofile(file)
+        done = subprocess.run(
+            [program, weights, *(str(number) for number in (shape.batch, shape.context, WARM_STEPS, steps))],
+            env=os.environ | {"OMP_NUM_THREADS": str(_threads())},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return Times(**json.loads(done.stdout.splitlines()[-1]))
+
+
 CLIENTS = {
     "ours": ours, "muon": muon, "transformers": transformers, "trainer": trainer, "litgpt": litgpt, "nanogpt": nanogpt,
-    "peak": peak,
+    "llmc": llmc, "peak": peak,
 }  # fmt: skip
 
 
 def _plain(
-    model: torch.nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], shape: Shape, steps: int, precision: str
+    model: torch.nn.Module,
+    loss: Callable[[Callable[..., Any], torch.Tensor], torch.Tensor],
+    shape: Shape,
+    steps: int,
+    precision: str,
+    compiled: bool,
 ) -> Times:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    forward: Any = torch.compile(model) if compiled else model
     tokens = torch.from_numpy(_tokens(shape).astype(np.int64)).to(_device())
     size = shape.batch * shape.context
 
@@ -195,7 +230,7 @@ def _plain(
         first = number % (len(tokens) // size) * size
         some = tokens[first : first + size].view(shape.batch, shape.context)
         with torch.autocast(_device(), torch.bfloat16, enabled=precision == "bf16"):
-            found = loss(some)
+            found = loss(forward, some)
         found.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -230,5 +265,6 @@ def _wait() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(_threads())
     name, shape_name, count, wanted = sys.argv[1:5]
-    times = CLIENTS[name](SHAPES[shape_name], int(count), wanted)
+    client, _, extra = name.partition("+")
+    times = CLIENTS[client](SHAPES[shape_name], int(count), wanted, extra == "compiled")
     print(json.dumps(times._asdict()))

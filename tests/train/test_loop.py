@@ -144,6 +144,19 @@ def test_recomputing_keeps_less_and_leaves_every_bit(tmp_path: Path) -> None:
     assert sum(kept) < whole / 2
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch.compile looks at it itself
+def test_compiled_blocks_learn_the_same_dropout_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SETTINGS.replace({"steps": 3, "warmup_steps": 0, "dropout": 0.1})
+    usual = run(tmp_path / "usual", settings)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    compiled = run(tmp_path / "compiled", settings, Placement(compiled=True))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
+    assert losses(compiled) == pytest.approx(losses(usual), rel=1e-5)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TrainingError, match="no C\\+\\+ compiler"):
+        run(tmp_path / "without", settings, Placement(compiled=True))
+
+
 def test_weight_decay_reaches_matrices_alone(tmp_path: Path) -> None:
     still = {
         "learning_rate": 0.5,

@@ -9,6 +9,8 @@ after each piece.
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import partial
 from typing import Any, Protocol
 
@@ -131,6 +133,8 @@ def learner(model: Phi, settings: Training, dtype: torch.dtype, placement: Place
             where="optimizer",
             hint='engine = "ddp" in site.toml [training], or optimizer = "adamw"',
         )
+    if placement.compiled:
+        _compile(model)
     if placement.recompute:
         _recompute(model)
     return Together(model, settings, dtype, placement, group)
@@ -147,6 +151,18 @@ def _shard(taught: Taught, dtype: torch.dtype, group: Group) -> None:
     for block in taught.model.blocks:
         fully_shard(block, **options)
     fully_shard(taught, **options)
+
+
+def _compile(model: Phi) -> None:
+    """One compiled pass for all blocks, which differ in their weights alone; random numbers are drawn as without."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise TrainingError(
+            "no C++ compiler, which compiled = true needs",
+            where="site.toml [training] compiled",
+            hint="a package such as Debian's g++, or compiled = false",
+        )
+    for block in model.blocks:
+        block.forward = torch.compile(block.forward, options={"fallback_random": True})
 
 
 def _recompute(model: Phi) -> None:

@@ -85,6 +85,9 @@ class Placement(Config):
     recompute: bool = False
     """Activations inside the blocks are computed again on the way back: about a third more work for a fraction of the memory."""
 
+    compiled: bool = False
+    """Blocks go through torch.compile, on a machine with a compiler: worth its minute or two in long trainings. Dropout stays the same."""
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.engine == "one" and self.processes * self.machines > 1:
