@@ -199,7 +199,14 @@ def main() -> None:
             (work / peer).mkdir()
             script = Path(__file__).with_name("dedup_peers.py")
             found[peer] = run(
-                [pythons.get(peer, pythons[""]), str(script), peer, str(work / "corpus"), str(work / peer), str(THRESHOLD)]
+                [
+                    pythons.get(peer, pythons[""]),
+                    str(script),
+                    peer,
+                    str(work / "corpus"),
+                    str(work / peer),
+                    str(THRESHOLD),
+                ]
             )
         outcome = Outcome("dedup", {"files": count}, versions=versions("numpy", "pyarrow", "scipy"))
         table = [("method", "removed", "precision", "recall", "CPU seconds", "peak MB", "our CPU is")]
