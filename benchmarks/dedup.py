@@ -5,10 +5,10 @@ force: the intersection of every two sets of code-token 5-grams, by products of 
 at the threshold to it; a survivor is *missed* where it is at the threshold to a longer survivor.
 
 Ours is the stage itself, from Parquet to Parquet, in a process of its own. Peers run in the interpreter of an environment that has them
-(`--peers PYTHON`); one that is not there is named as missing.
+(`--peers PYTHON`), or each in its own where their needs conflict (`--peers NAME=PYTHON`); one that is not there is named as missing.
 
     python -m benchmarks.dedup --quick
-    python -m benchmarks.dedup --peers /path/to/venv/bin/python
+    python -m benchmarks.dedup --peers /path/to/venv/bin/python --peers text_dedup=/path/to/other/bin/python
     python -m benchmarks.dedup --copies 9        # ten times the corpus, copies with edits: is memory flat?
 """
 
@@ -161,14 +161,30 @@ def run(order: list[str]) -> dict[str, Any] | str:
     return found
 
 
+def interpreters(said: list[str]) -> dict[str, str]:
+    """Whose Python is which: `NAME=PYTHON` by the name, the others' by the empty name."""
+    found = {"": sys.executable}
+    for one in said:
+        name, equals, python = one.partition("=")
+        found |= {name: python} if equals and name in PEERS else {"": one}
+    return found
+
+
 def main() -> None:
     """Collect, compare all pairs, run every method, judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,500 files, done within a minute")
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
-    parser.add_argument("--peers", default=sys.executable, help="the Python of an environment that has the peers")
+    parser.add_argument(
+        "--peers",
+        action="append",
+        default=[],
+        metavar="[NAME=]PYTHON",
+        help="the Python of an environment that has the peers, or one peer",
+    )
     parser.add_argument("--copies", type=int, default=0, help="copies with edits of each file; then no truth, no peers")
     options = parser.parse_args()
+    pythons = interpreters(options.peers)
     rows = list(real_files(1_500 if options.quick else 10**9))
     megabytes = sum(len(row["text"]) for row in rows) * (1 + options.copies) / 1e6
     with tempfile.TemporaryDirectory() as temporary:
@@ -183,7 +199,14 @@ def main() -> None:
             (work / peer).mkdir()
             script = Path(__file__).with_name("dedup_peers.py")
             found[peer] = run(
-                [options.peers, str(script), peer, str(work / "corpus"), str(work / peer), str(THRESHOLD)]
+                [
+                    pythons.get(peer, pythons[""]),
+                    str(script),
+                    peer,
+                    str(work / "corpus"),
+                    str(work / peer),
+                    str(THRESHOLD),
+                ]
             )
         outcome = Outcome("dedup", {"files": count}, versions=versions("numpy", "pyarrow", "scipy"))
         table = [("method", "removed", "precision", "recall", "CPU seconds", "peak MB", "our CPU is")]

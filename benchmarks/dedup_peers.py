@@ -1,6 +1,10 @@
 """The peers of `benchmarks.dedup`, each as its own documentation has it. Runs in an environment that has them, and imports nothing of ours.
 
 All take 112 hashes; datatrove and Daft in 14 bands of 8, as datatrove's default is; text-dedup in the bands it chooses for the threshold.
+
+text-dedup is 0.3.0, the last release whose MinHash command needs no Spark; it pins a SciPy that has wheels for Python 3.8 to 3.10 only, so
+it has an environment of its own: `python3.10 -m venv ENV`, then `ENV/bin/pip install --only-binary=networkit text-dedup==0.3.0`. It has no
+check of candidates: a shared band is a duplicate. 0.3.1 and later need Spark or Dask, and are not measured.
 """
 
 from __future__ import annotations
@@ -104,20 +108,14 @@ def datatrove(corpus: Path, out: Path, threshold: float) -> None:
 
 
 def text_dedup(corpus: Path, out: Path, threshold: float) -> None:
-    """text-dedup's MinHash command with its check of candidates."""
+    """text-dedup's MinHash command, as its README has it, with our threshold, hashes and n-grams."""
     import datasets
     import text_dedup as _  # noqa: F401
 
-    order = [
-        sys.executable,
-        "-m",
-        "text_dedup.minhash",
-        "--path",
-        "parquet",
-        "--data_files",
-        f"{corpus}/documents-*.parquet",
-    ]
-    order += ["--split", "train", "--column", "text", "--output", str(out / "kept"), "--threshold", str(threshold)]
+    order = [sys.executable, "-m", "text_dedup.minhash", "--path", "parquet", "--split", "train", "--column", "text"]
+    order += ["--data_files", f"{corpus}/documents-*.parquet", "--cache_dir", str(out / "cache")]
+    order += ["--output_dir", str(out), "--index_name", "lsh.pkl", "--graph_name", "graph.networkit"]
+    order += ["--dedup_name", "kept", "--threshold", str(threshold), "--seed", "42"]
     subprocess.run([*order, "--ngram", str(NGRAM), "--num_perm", str(BANDS * HASHES_PER_BAND)], check=True)
     write(out, list(datasets.load_from_disk(str(out / "kept"))["id"]))
 

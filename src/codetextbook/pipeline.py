@@ -53,7 +53,7 @@ def phi1(r: Recipe) -> Steps:
     unique = dedup(r.dedup, corpus)
     grades = annotate(r.annotate, unique)  # §2.1
     vectors = embed(r.embed, unique)  # §2.1
-    filtered = curate(r.curate, unique, grades, vectors)  # §2.1
+    filtered = curate(r.curate, unique, grades, vectors, *([corpus] if r.read.facts == "syntax" else []))  # §2.1
     pages = textbook(r.textbook, *([filtered] if r.textbook.rewritten else []))  # §2.2
     drills = exercises(r.exercises, *([filtered] if r.exercises.reads_corpus else []))  # §2.2
     clean = decontaminate(r.decontaminate, filtered, pages, drills)  # §5

@@ -1,4 +1,4 @@
-"""Folders, notebooks, prose, links and what is no file; a data set by its name."""
+"""Folders, notebooks, prose, links and what is no file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 import os
 from pathlib import Path
 
-import pytest
 from reading import CODE, documents, made, rejections
 
-from codetextbook.errors import InputError
-from codetextbook.sources import Folder, Hub
+from codetextbook.sources import Folder
 
 
 def test_links_and_what_is_no_file_are_rejected_with_a_reason(tmp_path: Path) -> None:
@@ -74,24 +72,3 @@ def test_notebooks_and_prose_are_read(tmp_path: Path) -> None:
     assert found["new.ipynb"]["text"] == f"# A lesson on areas\nwith words before the code\n\n```python\n{CODE}```\n"
     assert found["old.ipynb"]["text"] == f"## Old\n\n```python\n{CODE}```\n"
     assert rejections(artifact) == {"broken.ipynb": "broken_notebook", "other.ipynb": "broken_notebook"}
-
-
-def test_a_local_copy_of_a_data_set_is_read_as_the_hub_would_give_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    copy = tmp_path / "the-stack" / "data" / "python"
-    copy.mkdir(parents=True)
-    rows = [
-        {"content": f"{CODE}# {n}\n", "max_stars_repo_path": f"{n}.py", "licenses": ["MIT"], "size": n}
-        for n in range(450)
-    ]
-    (copy / "train-00000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = Hub(dataset=str(tmp_path / "the-stack"), data_dir="data/python")
-    found = documents(made(tmp_path, source))
-    assert len(found) == 450
-    assert (found["7.py"]["licence"], found["7.py"]["source"]) == ("MIT", "hub:the-stack")
-    with pytest.raises(InputError, match="no column"):
-        made(tmp_path / "2", source.model_copy(update={"text_column": "body"}))
-    with pytest.raises(InputError, match="cannot be opened"):
-        made(tmp_path / "3", Hub(dataset=str(tmp_path / "nowhere")))

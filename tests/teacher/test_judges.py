@@ -1,4 +1,4 @@
-"""The rule, the facts, the figures of agreement, and pages taken apart."""
+"""The rule, the counts, the figures of agreement, and pages taken apart."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from codetextbook.nouns import document_id
 from codetextbook.teacher.agreement import agreement, figures, make_folds
-from codetextbook.teacher.facts import facts
 from codetextbook.teacher.pages import NotAPage, differs, pieces
 from codetextbook.teacher.rule import judge
+from codetextbook.text.syntax_counts import counts
 
 GOOD = '''"""Searching."""
 
@@ -61,12 +61,12 @@ def test_the_rule_agrees_with_the_recorded_grades_of_the_standard_library() -> N
     assert roc_auc_score(truth, scores) > 0.9
 
 
-def test_facts_are_counts_of_the_text() -> None:
-    found = facts(GOOD)
+def test_counts_are_of_the_text() -> None:
+    found = counts(GOOD)
     assert (found.functions, found.loops, found.branches, found.examples, found.own_imports) == (1, 1, 1, 1, 0)
-    assert facts(POOR).stubs == 1 and facts(POOR).own_imports == 2
-    assert facts("# only\n# comments\nx = 1\n").comment_share == pytest.approx(2 / 3)
-    assert not facts("def (:").parses
+    assert counts(POOR).stubs == 1 and counts(POOR).own_imports == 2
+    assert counts("# only\n# comments\nx = 1\n").comment_share == pytest.approx(2 / 3)
+    assert not counts("def (:").parses
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codetextbook.charts import answers, written
+from codetextbook.charts.syntax import syntax
 from codetextbook.store import Artifact
 
 BINS = 20
@@ -49,6 +50,7 @@ def gather(artifacts: Mapping[str, Artifact], *, max_samples: int, max_matches: 
     answered = answers.completions(get("evaluate")) or []
     return {
         "flow": [flow_row(step, artifact) for step, artifact in artifacts.items()],
+        "syntax": syntax(get("read")),
         "duplicates": duplicates(get("dedup")),
         "quality": quality(get("curate"), get("annotate")),
         "pages": written.pages(get("decontaminate") or get("textbook")),

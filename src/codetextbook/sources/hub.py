@@ -1,4 +1,7 @@
-"""A Hugging Face data set by its name, or a local folder of one, read as a stream by their `datasets` library (extra `datasets`)."""
+"""A Hugging Face data set by its name, or a local folder of one, read as a stream by their `datasets` library (extra `datasets`).
+
+A local folder holds JSON Lines or Parquet, as the hub has them, or what `save_to_disk` wrote, which is mapped into memory.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from codetextbook.sources.file import Batch, Listed, Source, refused
 from codetextbook.sources.rows import LICENCE_COLUMNS, PATH_COLUMNS, TEXT_COLUMNS, Columns, Table
 
 _ROWS_PER_BATCH = 200
+_SAVED = ("state.json", "dataset_dict.json")
+"""What `save_to_disk` writes into a folder of one split, and of several."""
 
 
 class Hub(Source):
@@ -74,7 +79,10 @@ class Hub(Source):
                 where="[read] sources, kind hub",
                 hint="pip install 'codetextbook[datasets]'",
             ) from error
+        folder = Path(self.dataset).expanduser() / self.data_dir
         try:
+            if any((folder / name).is_file() for name in _SAVED):
+                return self._chosen(datasets.load_from_disk(str(folder)))
             return datasets.load_dataset(
                 self.dataset,
                 self.config or None,
@@ -82,9 +90,24 @@ class Hub(Source):
                 data_dir=self.data_dir or None,
                 streaming=True,
             )
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"the data set cannot be opened: {error}"[:500],
                 where=self.dataset,
                 hint="its name, config and split; HF_TOKEN if it is gated; or a local folder",
             ) from error
+
+    def _chosen(self, saved: Any) -> Any:
+        """The split of what `save_to_disk` wrote: several splits, or one, which may say its name.
+
+        Raises:
+            InputError: it is not there.
+        """
+        splits = saved if isinstance(saved, dict) else {str(saved.split or self.split): saved}
+        if self.split not in splits:
+            raise InputError(
+                f"no split {self.split!r}", where=self.dataset, hint=f"split = one of {', '.join(sorted(splits))}"
+            )
+        return splits[self.split]

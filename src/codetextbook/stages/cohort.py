@@ -28,7 +28,7 @@ from codetextbook.shards import share_of, split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher.facts import facts
+from codetextbook.text.syntax_counts import counts
 
 TEXTS_PER_BATCH = 1_000
 ROWS_PER_PART = 5_000
@@ -65,7 +65,7 @@ def stratum(kind: Kind) -> Callable[[Row], str]:
     if kind == "length":
         return lambda row: str(len(row["text"]).bit_length())
     if kind == "comments":
-        return lambda row: str(int(10 * facts(row["text"]).comment_share))
+        return lambda row: str(int(10 * counts(row["text"]).comment_share))
     return lambda row: ""
 
 

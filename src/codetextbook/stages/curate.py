@@ -26,8 +26,8 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.teacher import filtering
-from codetextbook.teacher.facts import facts
 from codetextbook.teacher.kinds import kind_of
+from codetextbook.teacher.syntax import Syntax
 
 ROWS_PER_PART = 2_000
 BORDERLINE = 20
@@ -133,8 +133,10 @@ def judged(documents: pa.Table, vectors: pa.Table) -> tuple[pa.Table, np.ndarray
 
 
 @stage(version=4)
-def curate(cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact, *, out: Writer, site: Site) -> None:
-    """Learn, judge, and write down what was kept and why the rest was not."""
+def curate(
+    cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact, *corpus: Artifact, out: Writer, site: Site
+) -> None:
+    """Learn, judge, and write down what was kept and why the rest was not. `corpus`: what `read` made, if it wrote facts."""
     from threadpoolctl import threadpool_limits
 
     table, matrix, lost = judged(documents.table("documents"), vectors.table("vectors"))
@@ -143,12 +145,13 @@ def curate(cfg: Curate, documents: Artifact, grades: Artifact, vectors: Artifact
     rows = grades.table("grades")
     scores = dict(zip(rows["document_id"].to_pylist(), rows["score"].to_pylist(), strict=True))
     graded = _graded(cfg, table, scores)
+    syntax = Syntax([part for one in corpus for part in one.parts("facts")], table["id"].to_pylist())
     with threadpool_limits(limits=1):
-        learnt = _learn(cfg, table, matrix, graded, site.workers)
+        learnt = _learn(cfg, table, matrix, graded, syntax, site.workers)
         threshold = _threshold(cfg, table, graded, learnt)
         filtering.refuse_empty(learnt.quality, threshold)
         kept = learnt.quality >= threshold
-        record = _record(cfg, table, graded, learnt, threshold)
+        record = _record(cfg, table, graded, learnt, syntax, threshold)
     _write_rows(table, graded, learnt, scores, threshold, out)
     _write_lost(lost, table.num_rows, out)
     out.json("quality", record)
@@ -179,7 +182,7 @@ def _graded(cfg: Curate, table: pa.Table, scores: dict[str, float]) -> Graded:
     return Graded(np.array(places), good, [group_of(sources[place], paths[place]) for place in places])
 
 
-def _learn(cfg: Curate, table: pa.Table, matrix: np.ndarray, graded: Graded, workers: int) -> Learnt:
+def _learn(cfg: Curate, table: pa.Table, matrix: np.ndarray, graded: Graded, syntax: Syntax, workers: int) -> Learnt:
     """Teach the forest, judge every document, and let everybody judge the graded ones."""
     from codetextbook.teacher import calibration, forest, judges
     from codetextbook.teacher.agreement import make_folds
@@ -192,8 +195,8 @@ def _learn(cfg: Curate, table: pa.Table, matrix: np.ndarray, graded: Graded, wor
     model = forest.plant(growing, sizes[0]).fit(vectors, good)
     curve = calibration.fit(votes, good)
     out_of_fold = calibration.cross_fitted(votes, good, folds)
-    texts = table["text"].take(pa.array(graded.places)).to_pylist()
-    known = [facts(text) for text in texts]
+    ids, texts = (table[name].take(pa.array(graded.places)).to_pylist() for name in ("id", "text"))
+    known = [syntax.counts(identity, text) for identity, text in zip(ids, texts, strict=True)]
     others = judges.rivals([len(text) for text in texts], known, vectors, good, folds, growing)
     record = {
         "graded": {"documents": len(good), "good": int(good.sum()), "good_from": cfg.good_from}
@@ -266,7 +269,9 @@ def _write_lost(lost: pa.Table, number: int, out: Writer) -> None:
     out.table("rejected", len(split(number, ROWS_PER_PART)), to_table(rows, REJECTED))
 
 
-def _record(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, threshold: float) -> dict[str, Any]:
+def _record(
+    cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, syntax: Syntax, threshold: float
+) -> dict[str, Any]:
     """What the report tells about the filter."""
     from codetextbook.teacher import judges
     from codetextbook.teacher.agreement import agreement, at_cutoff, cutoff_for, precision_recall
@@ -294,7 +299,7 @@ def _record(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, thresh
             "kept_curve": filtering.kept_curve(learnt.quality, characters, cfg.characters_per_token),
             "borderline": _borderline(table, learnt.quality, threshold),
         }
-        | _slices(cfg, table, graded, learnt, kept)
+        | _slices(cfg, table, graded, learnt, syntax, kept)
     )
 
 
@@ -310,8 +315,10 @@ def _line_in_words(kept: np.ndarray) -> list[str]:
     return ["The threshold keeps every document: nothing was filtered."] if kept.all() else []
 
 
-def _slices(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, kept: np.ndarray) -> dict[str, Any]:
-    """How the filter fares among like files; those by comments are of the graded documents alone, whose syntax trees are known."""
+def _slices(
+    cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, syntax: Syntax, kept: np.ndarray
+) -> dict[str, Any]:
+    """How the filter fares among like files; those by comments are of the graded documents alone, whose syntax trees are always known."""
     sources, paths, texts = (table[name].to_pylist() for name in ("source", "path", "text"))
     names: dict[str, list[str]] = {
         "by_source": sources,
@@ -320,6 +327,8 @@ def _slices(cfg: Curate, table: pa.Table, graded: Graded, learnt: Learnt, kept: 
         ],
         "by_kind": [kind_of(path, text) for path, text in zip(paths, texts, strict=True)],
     }
+    if syntax:
+        names |= syntax.labels(table["id"].to_pylist())
     drawing = {"resamples": cfg.resamples, "seed": cfg.seed}
     found: dict[str, Any] = {
         name: filtering.slices(labels, learnt.quality, kept, graded.places, graded.good, learnt.out_of_fold, **drawing)

@@ -125,6 +125,19 @@ FACTS = pa.schema(
         ("docstring_share", pa.float64()),
         ("comment_share", pa.float64()),
         ("imports", pa.list_(pa.string())),
+        ("lines", pa.int32()),
+        ("comment_line_share", pa.float64()),
+        ("documented", pa.int32()),
+        ("examples", pa.int32()),
+        ("loops", pa.int32()),
+        ("branches", pa.int32()),
+        ("literal_share", pa.float64()),
+        ("stubs", pa.int32()),
+        ("tests", pa.int32()),
+        ("own_imports", pa.int32()),
+        ("standard_imports", pa.int32()),
+        ("longest_function_lines", pa.int32()),
+        ("median_function_lines", pa.float64()),
     ]
 )
 """What is known of a document beside its text, by its id: votes (StackExchange), what was masked, and what its syntax tree says."""

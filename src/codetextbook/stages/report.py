@@ -67,7 +67,7 @@ def _side(cell: Cell) -> dict[str, float]:
     }
 
 
-@stage(version=4)
+@stage(version=5)
 def report(
     cfg: Report,
     corpus: Artifact,

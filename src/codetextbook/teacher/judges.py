@@ -16,8 +16,8 @@ import numpy as np
 
 from codetextbook.teacher import rule
 from codetextbook.teacher.agreement import Fold, figures, out_of_fold, with_ranges
-from codetextbook.teacher.facts import Facts
 from codetextbook.teacher.forest import Growing, Size, plant
+from codetextbook.text.syntax_counts import Counts
 
 OWN = "forest"
 SIMPLER = {
@@ -33,7 +33,7 @@ TREES_OF_A_SHUFFLE = 50
 
 def rivals(
     lengths: Sequence[int],
-    facts: Sequence[Facts],
+    facts: Sequence[Counts],
     vectors: np.ndarray,
     good: np.ndarray,
     folds: Sequence[Fold],

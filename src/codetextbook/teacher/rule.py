@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from codetextbook.teacher.facts import Facts, facts
+from codetextbook.text.syntax_counts import Counts, counts
 
 NAME = "rule:ast-facts-1"
 """Written into every grade that the rule gives; the number rises when the rule changes."""
@@ -24,11 +24,11 @@ class Judgement(NamedTuple):
 
 def judge(text: str) -> Judgement | None:
     """Grade one file; None for text that is not Python, which has no grade (and never a zero)."""
-    found = facts(text)
+    found = counts(text)
     return weigh(found) if found.parses else None
 
 
-def weigh(found: Facts) -> Judgement:
+def weigh(found: Counts) -> Judgement:
     """Add up what speaks for and against a file."""
     if found.functions == 0:
         return Judgement(0.0 if found.loops + found.branches == 0 else 1.0, "No function is defined.")
