@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import altair as alt
 import vl_convert
 
 WIDTH_PIXELS = 400
 ROOM_PER_CHARACTER = 1.5
-BLUE, ORANGE, GREY = "#3b82c4", "#d9822b", "#8a8f98"
+LABEL_ROWS = 30
+"""Rows of a figure that its label reads out; its table has all."""
+BLUE, ORANGE, GREY = "#3b82c4", "#c8701c", "#82878f"
 
 INK = "#010203"
 """A colour that stands for the page's ink until the SVG is written."""
@@ -47,10 +50,11 @@ def histogram(edges: Sequence[float], counts: Sequence[int], threshold: float | 
             ),
         )
     )
+    label = f"Histogram of predicted quality: {sum(counts):,} documents from {edges[0]:.3g} to {edges[-1]:.3g}"
     if threshold is None:
-        return _svg(bars, "histogram")
+        return _svg(bars, "histogram", label)
     rule = alt.Chart(alt.Data(values=[{"at": threshold}])).mark_rule(color=INK, strokeDash=[5, 3], size=2)
-    return _svg(bars + rule.encode(x="at:Q"), "histogram")
+    return _svg(bars + rule.encode(x="at:Q"), "histogram", f"{label}; the threshold is {threshold:.3g}")
 
 
 SERIES = ("training", "validation", "precision", "recall", "characters kept", "documents kept")
@@ -87,7 +91,7 @@ def lines(
     if at is not None:
         rule = alt.Chart(alt.Data(values=[{"at": at}])).mark_rule(color=INK, strokeDash=[5, 3], size=2)
         chart += rule.encode(x="at:Q")
-    return _svg(chart, name, height=height)
+    return _svg(chart, name, _read_lines(rows, x, y), height=height)
 
 
 def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str, *, from_zero: bool = True) -> str:
@@ -97,11 +101,12 @@ def intervals(rows: Sequence[dict[str, Any]], name: str, axis: str, *, from_zero
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     )
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("value:Q", title=axis, scale=scale),
+        x=alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(tickCount=5, labelFlush=False, labelOverlap=True)),
         color=alt.Color("kind:N", legend=None, sort=None, scale=alt.Scale(range=[BLUE, ORANGE, GREY])),
     )
     whiskers = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
-    return _svg(whiskers + points, name, height=None, labels=[row["label"] for row in rows])
+    read = [f"{row['label']} {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})" for row in rows]
+    return _svg(whiskers + points, name, _read(axis, read), height=None, labels=[row["label"] for row in rows])
 
 
 def bars(
@@ -122,11 +127,30 @@ def bars(
         **({"x2": alt.datum(1)} if logarithmic else {}),
     )
     told = base.mark_text(align="left", dx=4, fontSize=12, color=INK).encode(x="value:Q", text="told:N")
-    return _svg(drawn + told, name, height=None, labels=[row["label"] for row in rows])
+    read = _read(axis, [f"{row['label']} {row['told']}" for row in rows])
+    return _svg(drawn + told, name, read, height=None, labels=[row["label"] for row in rows])
 
 
-def _svg(chart: Any, name: str, height: int | None = 220, labels: Sequence[str] = ()) -> str:
-    """`labels` stand left of the axis: a browser's font may be wider than the one they were measured in, so they get more room."""
+def _read(axis: str, rows: Sequence[str]) -> str:
+    """A figure for who cannot see it: what it shows, and its rows."""
+    more = f"; {len(rows) - LABEL_ROWS} more in the table" if len(rows) > LABEL_ROWS else ""
+    return f"{axis}: {'; '.join(rows[:LABEL_ROWS])}{more}"
+
+
+def _read_lines(rows: Sequence[dict[str, Any]], x: str, y: str) -> str:
+    """The same of lines: where each begins and ends."""
+    ends = []
+    for series in dict.fromkeys(row["series"] for row in rows):
+        own = sorted((row for row in rows if row["series"] == series), key=lambda row: row["x"])
+        ends.append(
+            f"{series} from {own[0]['value']:.3g} at {own[0]['x']:.3g} to {own[-1]['value']:.3g} at {own[-1]['x']:.3g}"
+        )
+    return _read(f"{y} by {x}", ends)
+
+
+def _svg(chart: Any, name: str, read: str, height: int | None = 220, labels: Sequence[str] = ()) -> str:
+    """`read` is for who cannot see it. `labels` stand left of the axis: a browser's font may be wider than the one they were measured in,
+    so they get more room."""
     room = ROOM_PER_CHARACTER * max(map(len, labels), default=0)
     sized = {"width": WIDTH_PIXELS, "padding": {"left": 5 + room, "right": 8, "top": 5, "bottom": 5}}
     sized |= {} if height is None else {"height": height}
@@ -145,14 +169,14 @@ def _svg(chart: Any, name: str, height: int | None = 220, labels: Sequence[str] 
         .configure_view(stroke=None)
         .to_dict()
     )
-    return _embed(vl_convert.vegalite_to_svg(spec), name)
+    return _embed(vl_convert.vegalite_to_svg(spec), name, read)
 
 
-def _embed(svg: str, name: str) -> str:
-    """Make a stand-alone SVG fit into a page: ids of its own, the page's ink, no fixed size."""
+def _embed(svg: str, name: str, read: str) -> str:
+    """Make a stand-alone SVG fit into a page: ids of its own, the page's ink, no fixed size, a label for screen readers."""
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(?:width|height|style)="[^"]*"', "", head)
-    return f"{head}>{rest}"
+    return f'{head} role="img" aria-label={quoteattr(read)}>{rest}'

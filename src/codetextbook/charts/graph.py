@@ -31,7 +31,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
     edges = [_edge(centres[one], centres[key]) for key, above in _needed(parents).items() for one in above]
     boxes = [_box(by_id[key]["step"], *centres[key]) for key in centres]
     label = quoteattr("Which step was made from which; the text below has the same as a list")
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label={label}>{"".join(edges + boxes)}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="group" aria-label={label}>{"".join(edges + boxes)}</svg>'
 
 
 def _depths(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -74,8 +74,8 @@ def _edge(above: tuple[float, float], below: tuple[float, float]) -> str:
 
 
 def _box(step: str, x: float, y: float) -> str:
-    name = quoteattr(f"#made-{step}")
+    name, label = quoteattr(f"#made-{step}"), quoteattr(f"{step}: its settings")
     return (
-        f'<a href={name}><rect x="{x - BOX_WIDTH / 2:.1f}" y="{y - BOX_HEIGHT / 2:.1f}" width="{BOX_WIDTH}" '
+        f'<a href={name} aria-label={label}><rect x="{x - BOX_WIDTH / 2:.1f}" y="{y - BOX_HEIGHT / 2:.1f}" width="{BOX_WIDTH}" '
         f'height="{BOX_HEIGHT}" rx="5" class="box"/><text x="{x:.1f}" y="{y + 4.5:.1f}">{escape(step)}</text></a>'
     )
