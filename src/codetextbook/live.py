@@ -67,7 +67,7 @@ class Row:
         self.reports.append((time.monotonic(), done))
 
     def seconds_left(self) -> float | None:
-        """At the speed of the newest reports; before there are two, what is expected."""
+        """At the speed of the newest reports; before there are two, what is expected, until it takes longer."""
         if self.state == "to come":
             return self.expected_seconds
         if len(self.reports) > 1:
@@ -75,9 +75,8 @@ class Row:
             if now > before and last > first:
                 since = time.monotonic() - last
                 return max(0.0, (self.total - now) * (last - first) / (now - before) - since)
-        if self.expected_seconds is None:
-            return None
-        return max(0.0, self.expected_seconds - (time.monotonic() - self.began))
+        left = (self.expected_seconds or 0.0) - (time.monotonic() - self.began)
+        return left if left > 0 else None
 
 
 class Panel(Lines):

@@ -59,7 +59,11 @@ def machine(model: PhiConfig, precision: Precision, device: str, threads: int, p
     """
     place = resolve_device(device)
     dtype = choose(precision, place)
-    name = torch.cuda.get_device_name() if place == "cuda" else f"processor, {threads} threads"
+    name = (
+        torch.cuda.get_device_name()
+        if place == "cuda"
+        else f"processor, {threads} {'thread' if threads == 1 else 'threads'}"
+    )
     published = published_peak(name) if dtype in (torch.bfloat16, torch.float16) and place == "cuda" else None
     one = published or measured_peak(place, dtype) * (1 if place == "cuda" else threads)
     devices = placement.machines * (placement.processes if place == "cuda" else 1)
