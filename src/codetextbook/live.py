@@ -23,7 +23,7 @@ from codetextbook.stages.contract import Step
 from codetextbook.store import Artifact
 from codetextbook.text.unseen import glimpse
 
-BAR_CELLS = 20
+BAR_CELLS, SHORTEST_BAR_CELLS = 20, 4
 MARKS = {"done": "✓", "found": "✓", "running": "▸", "waiting": "…", "to come": "·", "stopped": "✗"}
 STYLES = {
     "done": "green",
@@ -186,13 +186,13 @@ def _line(row: Row, name_cells: int, width: int) -> Text:
     }.get(row.state, _running_time(row, left))
     said = row.words if row.state in ("done", "stopped") else row.state if row.state == "to come" else ""
     said = "another run is making it; waiting" if row.state == "waiting" else said
-    middle = _bar(row) if row.state == "running" else Text(said, "dim" if row.state == "to come" else "")
     style = STYLES[row.state]
     begin = Text.assemble(
         (f"{MARKS[row.state]} ", style), (_cut(Text(row.name), name_cells, pad=True).plain, style), "  "
     )
-    middle = _cut(middle, max(0, width - begin.cell_len - len(right) - 2), pad=True)
-    return _cut(Text.assemble(begin, middle, "  ", (right, "dim")), width)
+    cells = max(0, width - begin.cell_len - len(right) - 2)
+    middle = _bar(row, cells) if row.state == "running" else Text(said, "dim" if row.state == "to come" else "")
+    return _cut(Text.assemble(begin, _cut(middle, cells, pad=True), "  ", (right, "dim")), width)
 
 
 def _running_time(row: Row, left: float | None) -> str:
@@ -212,12 +212,16 @@ def _block(row: Row, name_cells: int, width: int) -> list[Text]:
     return lines
 
 
-def _bar(row: Row) -> Text:
-    """How far a stage is, once it has said so."""
+def _bar(row: Row, cells: int) -> Text:
+    """How far a stage is, once it has said so; where there is little room the number goes before the bar."""
     if not row.total:
         return Text("at work", "dim")
-    full = round(BAR_CELLS * min(1.0, row.done / row.total))
-    return Text.assemble(("━" * full, "cyan"), ("─" * (BAR_CELLS - full), "dim"), f"  {_count(row)}")
+    count = f"  {_count(row)}"
+    room = min(BAR_CELLS, cells - Text(count).cell_len)
+    if room < SHORTEST_BAR_CELLS:
+        return Text(count.strip())
+    full = round(room * min(1.0, row.done / row.total))
+    return Text.assemble(("━" * full, "cyan"), ("─" * (room - full), "dim"), count)
 
 
 def _count(row: Row) -> str:

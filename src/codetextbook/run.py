@@ -97,10 +97,11 @@ class Run:
         Raises:
             CodetextbookError: a stage cannot go on; everything finished before stays.
         """
-        watcher = watcher if watcher is not None else Nobody()
         made: dict[str, Artifact] = {}
         steps = _in_order(self.step(name))
-        watcher.planned(steps, seconds_to_come(self.recipe, self.store, {step.name: step for step in steps}))
+        if watcher is not None:
+            watcher.planned(steps, seconds_to_come(self.recipe, self.store, {step.name: step for step in steps}))
+        watcher = watcher if watcher is not None else Nobody()
         for step in steps:
             made[step.id] = self._make_one(step, tuple(made[needed.id] for needed in step.inputs), watcher)
         return made[self.step(name).id]
