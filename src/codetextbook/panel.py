@@ -1,16 +1,13 @@
-"""What a person sees while a recipe runs: a live panel on a terminal, plain lines elsewhere."""
+"""What a person sees while a recipe runs: the live panel of `live.py` on a terminal, plain lines elsewhere; what both say of numbers."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from codetextbook.stages.contract import Step
@@ -23,13 +20,27 @@ _SECONDS_BETWEEN_EVENTS = 1.0
 _FOR_TRACKERS = ("learning_rate", "gradient_norm", "bits_per_byte")
 """Facts that would crowd a line; trackers and the report have them."""
 
+_TOGETHER = ("FLOP/s", "of peak", "dollars", "dollars limit", "tokens/s", "sample")
+"""Facts that are told in words of their own, or on a line of their own."""
 
-def _facts(facts: dict[str, Any]) -> str:
-    return "  ".join(
-        f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}"
+
+def told(facts: Mapping[str, Any]) -> str:
+    """The numbers of a running stage on one line: loss and others by name, speed, utilisation, dollars of their limit."""
+    hidden = (*_FOR_TRACKERS, *_TOGETHER)
+    words = [
+        f"{key.replace('_', ' ')} {f'{value:,.4g}' if isinstance(value, float) else value}"
         for key, value in facts.items()
-        if key not in _FOR_TRACKERS
-    )
+        if key not in hidden
+    ]
+    if facts.get("tokens/s"):
+        words.append(f"{rough(facts['tokens/s'])} tokens/s")
+    if facts.get("FLOP/s"):
+        share = f" ({facts['of peak']:.0%} of peak)" if facts.get("of peak") else ""
+        words.append(f"{flop_rate(facts['FLOP/s'])}{share}")
+    if "dollars" in facts:
+        limit = f" of ${facts['dollars limit']:,.2f}" if facts.get("dollars limit") else ""
+        words.append(f"${facts['dollars']:,.2f}{limit}")
+    return " · ".join(words)
 
 
 def clock(seconds: float) -> str:
@@ -46,6 +57,14 @@ def rough(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.0f}"
+
+
+def flop_rate(number: float) -> str:
+    """Floating-point operations a second, to three digits."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9)) if number >= size), ("M", 1e6)
+    )
+    return f"{number / size:.3g} {unit}FLOP/s"
 
 
 def summary(artifact: Artifact) -> str:
@@ -73,6 +92,8 @@ class Lines:
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def planned(self, steps: Sequence[Step], seconds: Mapping[str, float]) -> None: ...
+
     def started(self, step: Step) -> None:
         self._last = time.monotonic()
         self._say(f"… {step.name}")
@@ -83,53 +104,11 @@ class Lines:
     def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            self._say(f"  {step.name}: {done:,} of {total:,} {unit}  {_facts(facts)}".rstrip())
+            self._say(f"  {step.name}: {done:,} of {total:,} {unit}  {told(facts)}".rstrip())
 
     def finished(self, step: Step, artifact: Artifact, made: bool) -> None:
         if made:
             self._say(f"✓ {step.name}: {summary(artifact)}  ({artifact.manifest['seconds']:.0f} s)")
-
-
-class Panel(Lines):
-    """The live panel: a bar for the running stage under the lines of those that are finished."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("[bold]{task.description:<14}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("[cyan]{task.fields[facts]}", markup=True),
-            console=console,
-        )
-        self._live = Live(self._bars, console=console, refresh_per_second=4)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        kind: type[BaseException] | None = error[0]
-        value: BaseException | None = error[1]
-        trace: TracebackType | None = error[2]
-        self._live.__exit__(kind, value, trace)
-
-    def started(self, step: Step) -> None:
-        self._tasks[step.id] = self._bars.add_task(step.name, total=None, count="", facts="")
-
-    def progress(self, step: Step, done: int, total: int, unit: str, facts: dict[str, Any]) -> None:
-        count = f"{done:,}/{total:,} {unit}"
-        self._bars.update(self._tasks[step.id], completed=done, total=total, count=count, facts=_facts(facts))
-
-    def finished(self, step: Step, artifact: Artifact, made: bool) -> None:
-        if step.id in self._tasks:
-            self._bars.remove_task(self._tasks.pop(step.id))
-        super().finished(step, artifact, made)
 
 
 class Quiet(Lines):
@@ -167,7 +146,11 @@ def watch(console: Console, mode: Mode = "") -> Lines:
     """The panel on a terminal, plain lines elsewhere; nothing, or JSON, where that was asked for."""
     if mode:
         return Quiet(console) if mode == "quiet" else JsonLines(console)
-    return Panel(console) if console.is_terminal else Lines(console)
+    if not console.is_terminal:
+        return Lines(console)
+    from codetextbook.live import Panel
+
+    return Panel(console)
 
 
 def overview(artifacts: Mapping[str, Artifact]) -> Table:

@@ -82,6 +82,17 @@ def plan(recipe: Recipe, site: Site, store: Store, steps: Mapping[str, Step]) ->
     return lines
 
 
+def seconds_to_come(recipe: Recipe, store: Store, steps: Mapping[str, Step]) -> dict[str, float]:
+    """Seconds that each step is expected to take, by its id, as far as `plan` knows them without looking at prompts."""
+    earlier = {artifact.stage: artifact for artifact in store.artifacts()}
+    expected = _expected(recipe, steps)
+    lines = [
+        _line(step, None, earlier.get(step.stage.name), expected.get(name), store, recipe)
+        for name, step in steps.items()
+    ]
+    return {line.id: line.seconds for line in lines if line.seconds is not None}
+
+
 def _line(
     step: Step,
     found: Artifact | None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from codetextbook.errors import ConfigError
 from codetextbook.experiments import Ablation, ablation, altered_prompts, section5
 from codetextbook.pipeline import phi1
-from codetextbook.plan import Planned, plan
+from codetextbook.plan import Planned, plan, seconds_to_come
 from codetextbook.recipe import Recipe
 from codetextbook.site import Site
 from codetextbook.stages.contract import Step, make
@@ -26,6 +26,9 @@ from codetextbook.train.tracker import Told, numbers, tracking
 
 class Watcher(Protocol):
     """Whoever follows a run: the live panel, plain lines, or nobody."""
+
+    def planned(self, steps: Sequence[Step], seconds: Mapping[str, float]) -> None:
+        """These will be made or found, in this order; `seconds` by id, where they are known."""
 
     def started(self, step: Step) -> None: ...
 
@@ -38,6 +41,8 @@ class Watcher(Protocol):
 
 class Nobody:
     """A watcher that says nothing."""
+
+    def planned(self, steps: Sequence[Step], seconds: Mapping[str, float]) -> None: ...
 
     def started(self, step: Step) -> None: ...
 
@@ -92,9 +97,12 @@ class Run:
         Raises:
             CodetextbookError: a stage cannot go on; everything finished before stays.
         """
-        watcher = watcher if watcher is not None else Nobody()
         made: dict[str, Artifact] = {}
-        for step in _in_order(self.step(name)):
+        steps = _in_order(self.step(name))
+        if watcher is not None:
+            watcher.planned(steps, seconds_to_come(self.recipe, self.store, {step.name: step for step in steps}))
+        watcher = watcher if watcher is not None else Nobody()
+        for step in steps:
             made[step.id] = self._make_one(step, tuple(made[needed.id] for needed in step.inputs), watcher)
         return made[self.step(name).id]
 

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+SHOWN_CHARACTERS = 400
+"""What whoever watches is handed of a text."""
 
 
 def draw_of(seed: int, purpose: str, identity: str) -> int:
@@ -41,3 +46,9 @@ def to_table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 def to_rows(table: pa.Table, part: range | None = None) -> list[dict[str, Any]]:
     """A table's rows, or one range of them, as dictionaries."""
     return (table if part is None else table.slice(part.start, len(part))).to_pylist()
+
+
+def newest(part: Path, column: str) -> str:
+    """The beginning of the last row's text in a Parquet part, for whoever watches; empty where the part has no row."""
+    texts = pq.read_table(part, columns=[column], partitioning=None)[column]
+    return str(texts[-1].as_py())[:SHOWN_CHARACTERS] if len(texts) else ""

@@ -90,6 +90,16 @@ def compare(work: Path, first: str, second: str, form: str) -> str:
     return render(one.side, other.side, pairs(one, other))
 
 
+def page(report: Artifact) -> str:
+    """A finished report drawn anew: with the ablation that may have been made since."""
+    from codetextbook.charts import ablated, render, timing
+
+    reported = Reported(report.id, Store(report.folder.parent.parent), report)
+    made = reported.artifacts()
+    title = report.manifest["config"]["title"]
+    return render(report.json("report"), title=title, timing=timing(made), ablation=ablated.find(reported.store, made))
+
+
 def markdown(report: Artifact) -> str:
     """A finished report as Markdown."""
     from codetextbook.charts import summary, timing

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from codetextbook import side_by_side
 from codetextbook.cli import main
 from codetextbook.recipe import Recipe
 from codetextbook.run import Run
@@ -64,3 +65,9 @@ def test_a_run_that_is_not_there_is_refused_with_where_to_look(tiny_run: Run) ->
     done = CliRunner().invoke(main, ["report", "--work", str(tiny_run.work), "--compare", "0123456789", "ffff"])
     assert done.exit_code == 1 and "no reports are called '0123456789'" in done.output
     assert "codetextbook store ls" in done.output
+
+
+def test_a_report_is_drawn_anew_with_what_the_workspace_has_now(tiny_run: Run) -> None:
+    page = side_by_side.page(tiny_run.make("report"))
+    assert "no finished ablation on this run's data" in page
+    assert "of the peak measured with matrix products" in page

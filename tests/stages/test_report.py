@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from codetextbook.benchmarks.passk import mcnemar
-from codetextbook.charts.written import diversity, imports, modules
+from codetextbook.charts.words import cost, utilisation
+from codetextbook.charts.written import coverage, diversity, imports, modules
 from codetextbook.nouns import COMPLETION, EXERCISE, PAGE
 from codetextbook.shards import to_table
 from codetextbook.side_by_side import markdown
@@ -263,6 +264,55 @@ def test_every_fact_is_on_the_page_with_its_table(made: Artifact) -> None:
     identifiers = re.findall(r'\bid="([^"]+)"', html)
     assert len(identifiers) == len(set(identifiers))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(identifiers)
+
+
+def test_every_figure_is_told_to_who_cannot_see_it(made: Artifact) -> None:
+    html = made.file("report.html").read_text(encoding="utf-8")
+    heads = re.findall(r"<svg[^>]*>", html)
+    roles = [re.search(r'role="(\w+)" aria-label=("[^"]{20,}"|\'[^\']{20,}\')', head) for head in heads]
+    assert heads and all(roles)
+    assert Counter(role.group(1) for role in roles if role) == {"img": len(heads) - 1, "group": 1}
+    assert 'aria-label="pass@1, %, with 95 % interval: HumanEval, base 1.22 (0.3 to 4.3);' in html
+
+
+def test_the_first_tiles_say_what_it_cost(made: Artifact) -> None:
+    text = " ".join(Page(made.file("report.html").read_text(encoding="utf-8")).text.split())
+    assert "$0 no teacher was paid 3 min in all, the sum of the steps" in text
+    flow = [{"facts": {"dollars": 1.5}}, {"facts": {"dollars": None}}, {"facts": {"dollars": 0.25}}]
+    assert cost(flow, {"read": 7_300.0}) == {
+        "value": "$1.75",
+        "label": "paid to the teacher",
+        "note": "2.0 h in all, the sum of the steps",
+    }
+    assert cost([{"facts": {"dollars": 0.001}}], {"read": 1.0})["value"] == "less than $0.01"
+
+
+def test_a_peak_that_nobody_recorded_is_said_to_be_unknown(made: Artifact) -> None:
+    html = made.file("report.html").read_text(encoding="utf-8")
+    assert (
+        "Half of the time faster than 1,000 tokens a second.</p>" in html
+    )  # no parameters recorded: no arithmetic told
+    speed: dict[str, Any] = {"tokens": 1_000, "flops": 2e9, "machine": None}
+    assert utilisation(speed) == "2 GFLOP/s of the model's own arithmetic, of an unknown peak"
+    machine = {"name": "a card", "precision": "bfloat16", "peak_flop_per_second": 8e9, "peak_is": "published"}
+    assert utilisation(speed | {"machine": machine}) == (
+        "2 GFLOP/s of the model's own arithmetic: 25.0 % of the maker's peak (a card, bfloat16: 8 GFLOP/s)"
+    )
+
+
+def test_topics_of_the_curriculum_are_counted_by_area() -> None:
+    found = coverage({"variables": 3, "for_loops": 1, "no topic of it": 2})
+    assert found["topics"] == sum(area["topics"] for area in found["areas"]) > 500
+    assert (found["met"], found["others"]) == (2, 1)
+    (first,) = (area for area in found["areas"] if area["area"] == "First steps")
+    assert (first["met"], first["texts"]) == (1, 3)
+    assert "First steps" not in found["without"] and "Errors and testing" in found["without"]
+
+
+def test_the_page_tells_which_topics_are_met(made: Artifact) -> None:
+    text = " ".join(Page(made.file("report.html").read_text(encoding="utf-8")).text.split())
+    assert re.search(r"Pages meet 0 of \d+ topics of the curriculum, and 1 that are the writers' own", text)
+    assert "Areas of the curriculum with none: all." in text
 
 
 def test_the_facts_are_small_and_do_not_hold_times(made: Artifact) -> None:

@@ -204,3 +204,16 @@ def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     base.close()
     with pytest.raises(InputError, match="later version"):
         Journal(tmp_path / "j.sqlite3")
+
+
+def test_whoever_watches_hears_what_is_spent_of_the_limit_since_the_journal_began(
+    server: Running, tmp_path: Path
+) -> None:
+    for asked in ("a", "b"):
+        teacher = connect(endpoint(server), tmp_path / "j.sqlite3")
+        assert "sample" not in teacher.facts()
+        ask_all(teacher, [question(asked)])
+        told = teacher.facts()
+        teacher.close()
+    assert (told["dollars"], told["dollars limit"]) == (40e-6, 1.0)
+    assert told["sample"] == "re: b" and told["from the journal"] == 0

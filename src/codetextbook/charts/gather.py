@@ -234,13 +234,12 @@ def curve(artifact: Artifact) -> list[dict[str, Any]] | None:
 
 
 def timing(artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """What no two runs have alike, for the page alone: seconds by step, and tokens a second while training."""
-    speeds = {
-        step: speed(artifact) for step in ("pretrain", "finetune") if (artifact := artifacts.get(step)) is not None
-    }
+    """What no two runs have alike, for the page alone: seconds by step, and of the trainings tokens a second and the machine."""
+    trained = {step: artifacts[step] for step in ("pretrain", "finetune") if step in artifacts}
     return {
         "seconds": {step: artifact.manifest["seconds"] for step, artifact in artifacts.items()},
-        "speed": {step: found for step, found in speeds.items() if found},
+        "speed": {step: found for step, artifact in trained.items() if (found := speed(artifact))},
+        "machines": {step: _json(artifact, "machine") for step, artifact in trained.items()},
     }
 
 

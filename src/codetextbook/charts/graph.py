@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-WIDTH, BOX_WIDTH, BOX_HEIGHT, ROW_HEIGHT = 560, 124, 26, 58
+BOX_WIDTH, BOX_HEIGHT, ROW_HEIGHT, BETWEEN = 124, 26, 58, 14
+BOXES_BESIDE = 3
+"""Boxes in a row of a run as it is shipped: no wider, so that a phone shows their names at a readable size."""
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -22,8 +24,9 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
     levels: dict[int, list[str]] = {}
     for key, depth in _depths(parents).items():
         levels.setdefault(depth, []).append(key)
+    width = (BOX_WIDTH + BETWEEN) * max(BOXES_BESIDE, *map(len, levels.values()), 0)
     centres = {
-        key: (WIDTH * (place + 0.5) / len(level), ROW_HEIGHT * depth + BOX_HEIGHT / 2 + 4)
+        key: (width * (place + 0.5) / len(level), ROW_HEIGHT * depth + BOX_HEIGHT / 2 + 4)
         for depth, level in levels.items()
         for place, key in enumerate(level)
     }
@@ -31,7 +34,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
     edges = [_edge(centres[one], centres[key]) for key, above in _needed(parents).items() for one in above]
     boxes = [_box(by_id[key]["step"], *centres[key]) for key in centres]
     label = quoteattr("Which step was made from which; the text below has the same as a list")
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label={label}>{"".join(edges + boxes)}</svg>'
+    return f'<svg viewBox="0 0 {width} {height}" role="group" aria-label={label}>{"".join(edges + boxes)}</svg>'
 
 
 def _depths(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -74,8 +77,8 @@ def _edge(above: tuple[float, float], below: tuple[float, float]) -> str:
 
 
 def _box(step: str, x: float, y: float) -> str:
-    name = quoteattr(f"#made-{step}")
+    name, label = quoteattr(f"#made-{step}"), quoteattr(f"{step}: its settings")
     return (
-        f'<a href={name}><rect x="{x - BOX_WIDTH / 2:.1f}" y="{y - BOX_HEIGHT / 2:.1f}" width="{BOX_WIDTH}" '
+        f'<a href={name} aria-label={label}><rect x="{x - BOX_WIDTH / 2:.1f}" y="{y - BOX_HEIGHT / 2:.1f}" width="{BOX_WIDTH}" '
         f'height="{BOX_HEIGHT}" rx="5" class="box"/><text x="{x:.1f}" y="{y + 4.5:.1f}">{escape(step)}</text></a>'
     )

@@ -12,13 +12,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from codetextbook.charts import figures, graph, words
+from codetextbook.charts import ablated, figures, graph, words
 from codetextbook.charts.answers import LETTERS
 
 TRAININGS = {"pretrain": "Pretraining on CodeTextbook", "finetune": "Finetuning on CodeExercises"}
 LOSSES = ("training", "validation")
 FLOPS_PER_PARAMETER = 6
-"""Floating-point operations that a token costs for each parameter, forwards and backwards; attention is left out."""
+"""Floating-point operations that a token costs for each parameter, forwards and backwards, where a training did not record its own count;
+attention is left out."""
 
 
 def environment() -> Environment:
@@ -38,13 +39,18 @@ def environment() -> Environment:
         "benchmark": words.benchmark_label,
         "short": words.short,
         "settings": words.settings_text,
+        "utilisation": words.utilisation,
         "words": lambda text: str(text).replace("_", " "),
     }
     return made
 
 
-def render(facts: Mapping[str, Any], *, title: str, timing: Mapping[str, Any]) -> str:
-    """The page as HTML. `timing` (seconds by step, tokens a second by training) is shown but is not part of the facts."""
+def render(
+    facts: Mapping[str, Any], *, title: str, timing: Mapping[str, Any], ablation: Mapping[str, Any] | None = None
+) -> str:
+    """The page as HTML. `timing` (`gather.timing`) and `ablation` (what `ablate` found of this run's data, if the workspace has it) are
+    shown but are not part of the facts."""
+    drawn = draw(facts, timing) | (ablated.drawn(ablation) if ablation else {})
     return (
         environment()
         .get_template("report.html.j2")
@@ -54,7 +60,8 @@ def render(facts: Mapping[str, Any], *, title: str, timing: Mapping[str, Any]) -
             speed=speeds(facts, timing),
             tiles=words.tiles(facts, timing["seconds"]),
             in_words=words.in_words(facts),
-            figures={name: Markup(svg) for name, svg in draw(facts, timing).items()},
+            figures={name: Markup(svg) for name, svg in drawn.items()},
+            ablation=ablated.told(ablation) if ablation else None,
             score_rows=words.score_rows(facts["scores"]),
             trainings=TRAININGS,
             letters={letter: verdict.value for verdict, letter in LETTERS.items()},
@@ -64,13 +71,15 @@ def render(facts: Mapping[str, Any], *, title: str, timing: Mapping[str, Any]) -
     )
 
 
-def speeds(facts: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The median speed of each training, and the arithmetic of the model that it comes to."""
+def speeds(facts: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The median speed of each training, the arithmetic of the model that it comes to, and the machine, if it was recorded."""
     parameters = (facts["model"] or {}).get("parameters")
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for step, rows in timing["speed"].items():
         middle = sorted(row["value"] for row in rows)[len(rows) // 2]
-        found[step] = {"tokens": middle, "flops": FLOPS_PER_PARAMETER * parameters * middle if parameters else None}
+        machine = timing["machines"].get(step)
+        each = machine["flop_per_token"] if machine else FLOPS_PER_PARAMETER * (parameters or 0)
+        found[step] = {"tokens": middle, "flops": each * middle, "machine": machine}
     return found
 
 

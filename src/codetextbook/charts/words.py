@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 WRITERS = {
@@ -62,9 +62,16 @@ def tiles(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> list[dict[s
         if row["model"] == "best":
             interval = f"{percent(row['low'])} to {percent(row['high'])} (95 %)"
             found.append(_tile(percent(row["pass_at_1"]), f"pass@1, {benchmark_label(row['benchmark'])}", interval))
-    if seconds:
-        found.append(_tile(duration(sum(seconds.values())), "in all", "sum of the steps"))
-    return found
+    return [*found, cost(facts["flow"], seconds)] if seconds else found
+
+
+def cost(flow: Sequence[Mapping[str, Any]], seconds: Mapping[str, float]) -> dict[str, str]:
+    """What the teacher was paid, as the steps recorded it, and the time of all steps together."""
+    dollars = sum(row["facts"].get("dollars") or 0.0 for row in flow)
+    took = f"{duration(sum(seconds.values()))} in all, the sum of the steps"
+    if not dollars:
+        return _tile("$0", "no teacher was paid", took)
+    return _tile(f"${dollars:,.2f}" if dollars >= 0.01 else "less than $0.01", "paid to the teacher", took)
 
 
 def _tile(value: str, label: str, note: str) -> dict[str, str]:
@@ -126,6 +133,26 @@ def short(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}" if value >= 100 * size else f"{value / size:.2g}{unit}"
     return f"{value:g}"
+
+
+def flop_rate(value: float) -> str:
+    """Floating-point operations a second, to three digits."""
+    sizes = (("PFLOP/s", 1e15), ("TFLOP/s", 1e12), ("GFLOP/s", 1e9))
+    unit, size = next((one for one in sizes if value >= one[1]), ("MFLOP/s", 1e6))
+    return f"{value / size:.3g} {unit}"
+
+
+def utilisation(speed: Mapping[str, Any]) -> str:
+    """What a training's arithmetic comes to, and its share of what the machine can do, as a sentence without its end."""
+    if not speed["flops"]:
+        return ""
+    told = f"{flop_rate(speed['flops'])} of the model's own arithmetic"
+    machine = speed["machine"]
+    if machine is None:
+        return f"{told}, of an unknown peak"
+    kind = "the maker's peak" if machine["peak_is"] == "published" else "the peak measured with matrix products"
+    where = f"({machine['name']}, {machine['precision']}: {flop_rate(machine['peak_flop_per_second'])})"
+    return f"{told}: {percent(speed['flops'] / machine['peak_flop_per_second'])} of {kind} {where}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

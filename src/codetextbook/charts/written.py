@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +37,7 @@ def pages(artifact: Artifact | None) -> dict[str, Any] | None:
         "topics": len(counts(table, "topic")),
         "common_topics": most(counts(table, "topic")),
         "audiences": most(counts(table, "audience")),
+        "coverage": coverage(counts(table, "topic")),
     }
 
 
@@ -52,6 +55,32 @@ def exercises(artifact: Artifact | None) -> dict[str, Any] | None:
         "families": len(counts(table, "family")),
         "common_families": most(ordered(families)),
         "imports": imports(table),
+        "coverage": coverage(counts(table, "topic")),
+    }
+
+
+def coverage(texts_by_topic: Mapping[str, int]) -> dict[str, Any]:
+    """How many of the curriculum's topics are met, in all and by area; topics that are not the curriculum's are counted apart."""
+    curriculum = tomllib.loads((resources.files("codetextbook") / "data" / "curriculum.toml").read_text("utf-8"))
+    topics: dict[str, list[str]] = {area: [] for area in curriculum["areas"]}
+    for key, topic in curriculum["topics"].items():
+        topics[topic["area"]].append(key)
+    areas = [
+        {
+            "area": title,
+            "topics": len(topics[area]),
+            "met": sum(key in texts_by_topic for key in topics[area]),
+            "texts": sum(texts_by_topic.get(key, 0) for key in topics[area]),
+        }
+        for area, title in curriculum["areas"].items()
+    ]
+    met = sum(area["met"] for area in areas)
+    return {
+        "topics": len(curriculum["topics"]),
+        "met": met,
+        "others": len(texts_by_topic) - met,
+        "areas": areas,
+        "without": [area["area"] for area in areas if not area["met"]],
     }
 
 

@@ -195,7 +195,7 @@ def report(
         artifact = make(open_run(recipe, work, changes), "report")
         if out is None:
             return
-        text = artifact.file("report.html").read_text(encoding="utf-8")
+        text = side_by_side.page(artifact)
     else:
         text = side_by_side.markdown(open_run(recipe, work, changes).make("report"))
     if out is None:

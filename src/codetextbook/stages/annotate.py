@@ -39,7 +39,7 @@ from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer, sha256
-from codetextbook.teacher import Request, Teacher, connect_ahead
+from codetextbook.teacher import Connected, Request, connect_ahead
 from codetextbook.teacher import rule as ast_rule
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.grade_files import (
@@ -258,7 +258,7 @@ def _grade_sample(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -
                 outcome = _rule_in_parallel(rows, site) if teacher is None else by_teacher(rows, teacher, cfg)
                 out.table("rejected", index, to_table(outcome.rejected, REJECTED))
                 out.table("grades", index, to_table(outcome.grades, GRADE))
-            out.progress(part.stop, drawn.num_rows, "documents")
+            out.progress(part.stop, drawn.num_rows, "documents", **(teacher.facts() if teacher is not None else {}))
     return drawn.num_rows
 
 
@@ -304,7 +304,7 @@ def _repeat(cfg: Annotate, documents: Artifact, out: Writer, site: Site) -> list
 
 def _teacher(
     ahead: Iterable[Request], total: int, cfg: Annotate, out: Writer, site: Site
-) -> contextlib.AbstractContextManager[Teacher | None]:
+) -> contextlib.AbstractContextManager[Connected | None]:
     """The site's teacher, once every answer that is missing is in the journal; nobody where a rule grades."""
     if cfg.grader != "teacher":
         return contextlib.nullcontext()

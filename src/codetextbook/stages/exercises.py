@@ -31,11 +31,11 @@ from codetextbook.errors import ConfigError, StageFailed
 from codetextbook.grammar import FAMILIES, Mix, Seen, draw_exercise, likeness
 from codetextbook.nouns import EXERCISE, REJECTED
 from codetextbook.sandbox import Sandbox
-from codetextbook.shards import split, to_rows, to_table
+from codetextbook.shards import newest, split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Request, Teacher, connect_ahead, dialogue, drills
+from codetextbook.teacher import Connected, Request, Teacher, connect_ahead, dialogue, drills
 from codetextbook.teacher.assigning import Cells
 from codetextbook.teacher.checking import disagreement, exercise_refusals
 from codetextbook.teacher.corpus import Real
@@ -286,7 +286,9 @@ def exercises(cfg: Exercises, *corpus: Artifact, out: Writer, site: Site) -> Non
                 gone = _part(out, "rejected", index)
                 cells.repeated(row["detail"] for row in gone if row["reason"] == "near_duplicate")
             done += len(batch.rows)
-            out.progress(done, total, "exercises")
+            facts = teacher.facts() if teacher is not None else {}
+            shown = newest(out.folder / f"exercises-{index:05d}.parquet", "prompt")
+            out.progress(done, total, "exercises", **facts | {"sample": shown})
     _tell(cfg, site, total, out)
     out.flow(rows_in=total, unit="exercises")
 
@@ -325,7 +327,7 @@ def _real(corpus: Sequence[Artifact], cfg: Exercises) -> Real:
 
 def _teacher(
     missing: Sequence[Batch], cfg: Exercises, real: Real, out: Writer, site: Site
-) -> contextlib.AbstractContextManager[Teacher | None]:
+) -> contextlib.AbstractContextManager[Connected | None]:
     """The site's teacher; nobody where none is wanted.
 
     The first questions of the first part are asked at once, or of all parts where replies come in batches; the others part by part.

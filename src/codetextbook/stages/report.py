@@ -1,6 +1,7 @@
 """What we learnt: one offline page (`report.html`) and the facts it shows (`report.json`).
 
-`report.json` is deterministic and part of the artifact's digest; the page also shows times, so it is volatile. The paper's figures stand
+`report.json` is deterministic and part of the artifact's digest; the page also shows times, and the ablation on this run's data if the
+workspace has one, so it is volatile. The paper's figures stand
 in a table of their own with a sentence that they are not comparable. What a stage did not record is said to be missing, not left out.
 """
 
@@ -16,7 +17,7 @@ from codetextbook.config import Config
 from codetextbook.nouns import Verdict
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
-from codetextbook.store import Artifact, Writer
+from codetextbook.store import Artifact, Store, Writer
 
 
 class Report(Config):
@@ -90,7 +91,7 @@ def report(
     site: Site,
 ) -> None:
     """Gather the facts, write them, draw the page."""
-    from codetextbook.charts import gather, render, timing  # loads the drawing library, which takes a second
+    from codetextbook.charts import ablated, gather, render, timing  # loads the drawing library, which takes a second
 
     steps = {
         "read": corpus,
@@ -114,6 +115,8 @@ def report(
         answers = scores.table("completions").select(["benchmark", "model", "task_id", "sample", "verdict"])
         facts["contamination"]["both_ways"] = both_ways(clean.table("matches").to_pylist(), answers.to_pylist())
     out.json("report", facts)
+    found = ablated.find(Store(out.folder.parent.parent), steps)
     with out.volatile("report.html") as path:
-        path.write_text(render(facts, title=cfg.title, timing=timing(steps)), encoding="utf-8")
+        page = render(facts, title=cfg.title, timing=timing(steps), ablation=found)
+        path.write_text(page, encoding="utf-8")
     out.flow(rows_in=len(steps), unit="artifacts", rows_kept=len(steps), rejected={})

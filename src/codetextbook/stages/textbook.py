@@ -31,11 +31,21 @@ from codetextbook.errors import ConfigError, StageFailed
 from codetextbook.grammar import write_pages
 from codetextbook.nouns import PAGE, REJECTED, document_id
 from codetextbook.sandbox import Sandbox
-from codetextbook.shards import split, to_rows, to_table
+from codetextbook.shards import newest, split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
-from codetextbook.teacher import Failure, Message, Reply, Request, Teacher, ask_all, connect_ahead, dollars_of
+from codetextbook.teacher import (
+    Connected,
+    Failure,
+    Message,
+    Reply,
+    Request,
+    Teacher,
+    ask_all,
+    connect_ahead,
+    dollars_of,
+)
 from codetextbook.teacher.assigning import Cells, cell, words_of
 from codetextbook.teacher.checking import Refusal, page_refusal
 from codetextbook.teacher.estimate import Asking, evenly
@@ -200,7 +210,10 @@ def textbook(cfg: Textbook, *corpus: Artifact, out: Writer, site: Site) -> None:
             seen.update(_marks(Artifact(out.folder).parts("pages")[index], cells))
             cells.repeated(_repeated(Artifact(out.folder).parts("rejected")[index]))
             done += len(batch.rows)
-            out.progress(done, total, "pages")
+            facts = teacher.facts() if teacher is not None else {}
+            out.progress(
+                done, total, "pages", **facts | {"sample": newest(Artifact(out.folder).parts("pages")[index], "text")}
+            )
     _tell(cfg, total, site, out)
     out.flow(rows_in=total, unit="pages", kept="pages")
 
@@ -249,7 +262,7 @@ def _drafts(
 
 def _teacher(
     missing: Sequence[Batch], cfg: Textbook, out: Writer, site: Site
-) -> contextlib.AbstractContextManager[Teacher | None]:
+) -> contextlib.AbstractContextManager[Connected | None]:
     """The site's teacher, once all its pages that are missing are in the journal; nobody where none is wanted."""
     wanted = [batch for batch in missing if batch.writer == "teacher"]
     if not wanted and not any(batch.writer == "rewritten" for batch in missing):

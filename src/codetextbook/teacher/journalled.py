@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from codetextbook.errors import TeacherError
+from codetextbook.shards import SHOWN_CHARACTERS
 from codetextbook.teacher.hedge import race
 from codetextbook.teacher.journal import Asked, Journal, Limits, Room
 from codetextbook.teacher.protocol import FAILED, Again, Backend, Failure, Prices, Reply, Request, Unanswered
@@ -107,6 +108,7 @@ class Journalled:
         self._in_a_row = 0
         self._last_word = self._begin = 0.0
         self._so_far = Progress(0, 0, 0, 0, 0, 0.0, 0.0)
+        self._newest = ""
 
     @property
     def model(self) -> str:
@@ -124,15 +126,16 @@ class Journalled:
         return self._so_far._replace(seconds=time.monotonic() - self._begin if self._begin else 0.0)
 
     def facts(self) -> dict[str, Any]:
-        """What a person who watches wants to know beside the count of answers."""
-        now = self.progress
-        of = f" of {self._limits.dollars:,.2f}" if self._limits.dollars else ""
-        return {
+        """What a person who watches wants to know beside the count of answers; dollars are those of the whole journal, as its limit is."""
+        now, spent = self.progress, self._journal.spent()
+        found = {
             "tokens/s": round(now.tokens_per_second, 1),
-            "dollars": f"{now.dollars:,.4f}{of}",
+            "dollars": round(spent.dollars + spent.lost_dollars, 6),
+            "dollars limit": self._limits.dollars,
             "from the journal": now.kept,
             "failed": now.failures,
         }
+        return found | ({"sample": self._newest[:SHOWN_CHARACTERS]} if self._newest else {})
 
     def close(self) -> None:
         """Close the journal."""
@@ -267,6 +270,7 @@ class Journalled:
     def _told(self, reply: Reply, *, kept: bool = False) -> Reply | Failure:
         """A kept reply as its asker sees it; refusals and bodies without an answer are failures."""
         mine = replace(reply, input_tokens=0, output_tokens=0, dollars=0.0) if kept else reply
+        self._newest = reply.text
         self._so_far = Progress(
             self._so_far.replies + 1,
             self._so_far.kept + kept,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,6 +19,7 @@ from codetextbook.train.loader import Sequences
 from codetextbook.train.loop import METRICS, Data, Keeping, Trained, train
 from codetextbook.train.settings import Placement, Training
 from codetextbook.train.tokens import Tokens
+from codetextbook.train.utilisation import MACHINE, machine
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,12 @@ class Lesson:
         keeping: Keeping | None = None,
     ) -> Trained:
         """Train the model, here or by many processes; checkpoints go to the artifact's scratch folder, progress to whoever watches."""
+        ground = machine(model.config, cfg.precision, device, threads, placement)
+        with out.volatile(MACHINE) as path:
+            path.write_text(json.dumps(ground.told(), indent=1) + "\n", encoding="utf-8")
 
-        def tell(done: int, total: int, facts: dict[str, float]) -> None:
-            out.progress(done, total, "steps", **facts)
+        def tell(done: int, total: int, facts: dict[str, Any]) -> None:
+            out.progress(done, total, "steps", **facts, **ground.shares(facts["tokens/s"]))
 
         if placement.engine == "one":
             return train(

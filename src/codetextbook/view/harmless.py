@@ -1,8 +1,7 @@
 """Text of unknown origin, made safe to look at: it can neither run, nor hide, nor reorder, nor flood the page.
 
-HTML is escaped by the templates; this module does the rest. Characters that are invisible or that steer a terminal or the order of
-writing (controls, bidirectional marks, zero widths, tags) are replaced by visible signs; lines and texts that are too long are cut, and
-the page says by how much. Python is coloured by Pygments, whose own HTML is not used.
+HTML is escaped by the templates, and what cannot be seen is replaced by signs (`text/unseen.py`); this module does the rest. Lines and
+texts that are too long are cut, and the page says by how much. Python is coloured by Pygments, whose own HTML is not used.
 """
 
 from __future__ import annotations
@@ -13,23 +12,14 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
+from codetextbook.text.unseen import harmless
+
 LINES_SHOWN = 1_000
 LINE_CHARACTERS = 1_000
 COLOURED_CHARACTERS = 200_000
 CELL_CHARACTERS = 140
 
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u180b-\u180f\u200b-\u200f"
-    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
-)
-"""Every character of Unicode's categories Cc, Cf, Cs, Zl and Zp but tab and newline, and blank letters and variation selectors."""
 _SIGN = re.compile("⟦U\\+[0-9A-F]+⟧|[\u2400-\u2421]")
-
-
-def harmless(text: str) -> str:
-    """The text with every character that cannot be seen replaced by a sign that can. Still to be escaped for HTML."""
-    return _UNSEEN.sub(lambda found: _sign(ord(found.group())), text.replace("\r\n", "\n"))
 
 
 def finish(value: Any) -> Any:
@@ -122,9 +112,3 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     )
     for token, value in PythonLexer(stripnl=False, stripall=False, ensurenl=False).get_tokens(text):
         yield next((short for kind, short in kinds if token in kind), ""), value
-
-
-def _sign(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"⟦U+{code:04X}⟧"
