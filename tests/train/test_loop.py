@@ -144,7 +144,7 @@ def test_recomputing_keeps_less_and_leaves_every_bit(tmp_path: Path) -> None:
     assert sum(kept) < whole / 2
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch.compile looks at it itself
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch.compile's own look
 def test_compiled_blocks_learn_the_same_dropout_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SETTINGS.replace({"steps": 3, "warmup_steps": 0, "dropout": 0.1})
     usual = run(tmp_path / "usual", settings)
