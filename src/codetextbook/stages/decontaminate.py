@@ -63,7 +63,7 @@ MATCH = pa.schema(
     ]
 )
 """One text, one problem, one detector. `score`: n-grams shared, L2 distance, or match rate; `kind`: document, page or exercise; `basis`:
-whether `ast` compared trees or tokens; `removed`: whether the text is gone, by this match or another; `marked`: who says that it is a
+whether `ast` compared trees, tokens or, of short code, every word (`spelling`); `removed`: whether the text is gone, by this match or another; `marked`: who says that it is a
 false alarm, and why."""
 
 SCREENED = pa.schema(
@@ -94,7 +94,7 @@ class Decontaminate(Config):
     tau: float = Field(default=0.95, ge=0.5, le=1.0)
     """Match rate of syntax trees from which two functions count as the same (paper §5: .95, .9, .85, .8)."""
     min_nodes: int = Field(default=20, ge=1)
-    """Nodes of a function's body below which its tree is not compared (ours: shorter ones match by chance)."""
+    """Nodes of a function's body below which it must be spelt as the problem's, word for word (ours: shorter trees match by chance)."""
     distance: float = Field(default=0.5, ge=0.0, le=2.0)
     """L2 distance of vectors up to which two texts count as the same (the paper states none; ours: docs/decontamination.md)."""
     embedder: Embedding = Embedding()
@@ -216,7 +216,7 @@ def screened_row(judged: Judged, kind: Kind) -> dict[str, Any]:
     }
 
 
-@stage(version=3)
+@stage(version=4)
 def decontaminate(
     cfg: Decontaminate, filtered: Artifact, pages: Artifact, drills: Artifact, *, out: Writer, site: Site
 ) -> None:
