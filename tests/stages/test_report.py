@@ -286,12 +286,11 @@ def test_the_section_of_contamination_shows_each_match_from_both_sides(tmp_path:
     scores_told = {"HumanEval/1": "ast 0.963", "HumanEval/2": "text ngram 17", "HumanEval/3": "embedding 0.438"}
     scores_told |= {"HumanEval/4": "docstring ngram 3"}
     assert set(told) == set(scores_told)
-    for row in rows:
+    for number, row in enumerate(rows):
         words = told[row["task_id"]]
         assert scores_told[row["task_id"]] in words
-        for side in ("text_excerpt", "benchmark_excerpt"):
-            assert row[side].split(" <")[0].replace("</pre>", "").split("<")[0] in words
-        assert "<script>alert(1)</script>" in words and row["shared"] in words and row["where"] in words
+        assert f"own {number} </pre><script>alert(1)" in words and f"asked {number} </pre><script>alert(1)" in words
+        assert row["shared"] in words and row["where"] in words
     assert "<script" not in section
 
 
