@@ -144,8 +144,14 @@ def short_alarms(documents: list[str]) -> dict[str, int]:
     """Functions below `min_nodes` in code that is nobody's answer, and how many are spelt as a problem of HumanEval all the same."""
     index = LeakIndex(humaneval(), Limits(13, 0.95, 20))
     functions = [function for text in documents for function in read_code(text).functions]
-    short = [function.source for function in functions if len(function.shape) < 20]
-    spelt = [leak for one in index.screen(short, ["ast"]) for leak in one.leaks if leak.basis == "spelling"]
+    short = [function for function in functions if len(function.shape) < 20]
+    screened = index.screen([function.source for function in short], ["ast"])
+    spelt = [
+        leak
+        for function, one in zip(short, screened, strict=True)
+        for leak in one.leaks
+        if leak.basis == "spelling" and leak.where == function.name  # a function inside has its own turn
+    ]
     return {
         "functions": len(functions),
         "short_functions": len(short),
