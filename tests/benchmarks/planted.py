@@ -86,6 +86,17 @@ A classic that I was asked twice. You get a list and a threshold, and have to
 Think of sorting first.
 """
 PYTHON_2 = SOLUTION_ALONE + "\n\ndef main():\n    print 'found' if near([1.0, 2.0], 0.5) else 'none'\n"
+STATEMENTS_ALONE = """
+for i, a in enumerate(values):
+    for j, b in enumerate(values):
+        if i != j:
+            gap = abs(a - b)
+            if gap < limit:
+                return True
+
+return False
+"""
+"""The statements of the solution, outside any function."""
 
 
 def embedded(code: str, lines: int = 300) -> str:

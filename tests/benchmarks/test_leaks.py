@@ -49,15 +49,23 @@ def test_each_disguise_is_seen_by_those_who_can_and_missed_by_the_rest(name: str
     assert detectors(getattr(planted, name)) == PLANTED[name]
 
 
-@pytest.mark.parametrize(
-    "name", ["VERBATIM", "NAMES_CHANGED", "SOLUTION_ALONE", "DOCSTRING_REWORDED", "LOOP_TO_COMPREHENSION"]
-)
-def test_a_file_of_300_lines_hides_none_of_them(name: str) -> None:
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_file_of_300_lines_hides_none_of_them_and_shows_no_more(name: str) -> None:
     text = planted.embedded(getattr(planted, name))
     assert text.count("\n") > 300
     assert detectors(text) == PLANTED[name]
-    where = {leak.where for leak in screen(text).leaks if leak.detector == "ast"}
+    where = {leak.where for leak in screen(text, EMBEDDING).leaks if leak.detector in ("ast", "embedding")}
     assert where <= {"near", "has_close_elements"}
+
+
+def test_a_page_of_300_lines_hides_no_quoted_prompt() -> None:
+    prose = "Lists are read from left to right, and so are we.\n" * 150
+    assert detectors(prose + planted.PROMPT_IN_PROSE + prose) == PLANTED["PROMPT_IN_PROSE"]
+
+
+def test_statements_outside_any_function_are_hidden_by_a_file() -> None:
+    assert detectors(planted.STATEMENTS_ALONE, INDEX) == {"ast"}
+    assert detectors(planted.embedded(planted.STATEMENTS_ALONE)) == set()
 
 
 def test_reordered_statements_are_seen_by_their_tree_at_a_lower_tau() -> None:
@@ -88,15 +96,40 @@ def test_every_problem_is_found_in_its_own_text() -> None:
         )
 
 
-def test_every_solution_is_found_by_its_tree_alone_when_short_ones_are_compared_too() -> None:
-    bodies = [f"def f({', '.join('abcdef')}):\n{one.reference}" for one in PROBLEMS]
-    for min_nodes, expected in ((1, 164), (20, INDEX.reach["ast"])):
-        index = LeakIndex(PROBLEMS, LIMITS._replace(min_nodes=min_nodes))
-        found = [
-            one.task_id in {leak.task_id for leak in screened.leaks if leak.detector == "ast"}
-            for one, screened in zip(PROBLEMS, index.screen(bodies, ["ast"]), strict=True)
-        ]
-        assert sum(found) >= expected - 2  # two are long enough only together with a helper in their prompt
+def signature(problem: Problem) -> str:
+    """The `def` line of the function asked for."""
+    return next(line for line in problem.prompt.splitlines(keepends=True) if f"def {problem.entry_point}(" in line)
+
+
+@pytest.mark.parametrize("head", ["", "def f(a, b):\n", "its own"])
+@pytest.mark.parametrize("min_nodes", [1, 20, 60])
+def test_every_solution_is_found_by_its_tree_or_its_spelling_alone(min_nodes: int, head: str) -> None:
+    bodies = [f"{signature(one) if head == 'its own' else head}{one.reference}" for one in PROBLEMS]
+    index = LeakIndex(PROBLEMS, LIMITS._replace(min_nodes=min_nodes))
+    for problem, found in zip(PROBLEMS, index.screen(bodies, ["ast"]), strict=True):
+        (leak,) = [leak for leak in found.leaks if leak.task_id == problem.task_id]
+        assert (found.basis, leak.score) == ("tree", 1.0)
+
+
+def test_short_code_counts_only_where_every_word_is_the_same() -> None:
+    """HumanEval/53 is `return x + y`, HumanEval/23 `return len(string)`."""
+    same = [
+        "def add(x: int, y: int):\n    return x + y\n",
+        'def f(x, y):\n    """Sum."""\n    # both\n    return (x  +  y)\n',
+        "class Point:\n    def both(self, x, y):\n        return x + y\n",
+        "print 'old'\n\ndef add(x, y):\n    return x + y\n",
+    ]
+    other = ["return a + b", "return x - y", "return x + y + 0", "return len(text)", "return strip(string)"]
+    found = INDEX.screen([*same, *(f"def f(x, y):\n    {line}\n" for line in other)], ["ast"])
+    assert [[(leak.task_id, leak.basis, leak.score) for leak in one.leaks] for one in found] == [
+        *[[("HumanEval/53", "spelling", 1.0)]] * len(same),
+        *[[]] * len(other),
+    ]
+
+
+def test_a_helper_of_the_prompt_is_not_the_answer() -> None:
+    """HumanEval/10 gives `is_palindrome` away and asks for another function."""
+    assert screen("def is_palindrome(string):\n    return string == string[::-1]\n").leaks == []
 
 
 def test_reach_says_how_many_problems_each_detector_can_find() -> None:
@@ -106,6 +139,7 @@ def test_reach_says_how_many_problems_each_detector_can_find() -> None:
         "text_ngram": 164,
         "ast": 127,
         "ast_by_tokens": 141,
+        "ast_by_spelling": 37,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from codetextbook.benchmarks.problems import humaneval
@@ -65,3 +66,13 @@ def test_a_tau_that_the_paper_has_not_and_an_empty_side_are_said() -> None:
     text = markdown([row(0.7, 0)])
     assert "not in the paper" in text and "| none / 1.8 (3/164) / 1.8 (3/164) |" in text
     assert all(f"{one.phi1.similar}" not in text for one in PAPER)
+
+
+def test_the_docs_show_the_commands_columns_the_papers_apart() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "decontamination.md").read_text(encoding="utf-8")
+    head, _, *body = table(markdown([row(one.tau, 10) for one in PAPER]), "| tau | problems")
+    ours_head, _, ours = table(page, f"| {' | '.join(head[:5])} |")
+    assert ours_head == head[:5] and ours[0] == "0.95"
+    papers_head, _, *papers = table(page, f"| {' | '.join([head[0], *head[5:]])} |")
+    assert papers_head == [head[0], *head[5:]]
+    assert papers == [[cells[0], *cells[5:]] for cells in body]

@@ -101,13 +101,34 @@ def test_a_benchmark_that_nobody_sat_is_refused(tiny: Recipe, tiny_run: Run) -> 
     assert list(Run(tiny.replace({"contamination.benchmark": "nothing"}), tiny_run.work).steps) == list(tiny_run.steps)
 
 
+def exercises(store: Store, solutions: dict[str, str]) -> Artifact:
+    """Training exercises by id, all with the prompt of HumanEval/0."""
+    own = {"prompt": LEAK.prompt, "split": "train", "verified": True}
+    rows = [dict.fromkeys(EXERCISE.names, "x") | own | {"id": key, "solution": one} for key, one in solutions.items()]
+    out = Writer(store.folder("decontaminate", "0" * 16))
+    out.table("exercises", 0, to_table(rows, EXERCISE))
+    out.flow(rows_in=len(rows), unit="exercises")
+    return out.finish({"id": "0" * 16, "stage": "decontaminate", "version": 2, "config": {}, "inputs": {}}, 0.0)
+
+
+def test_prunings_grow_as_tau_falls(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    added = {f"{edits}": "    threshold += 1\n" * edits + LEAK.reference for edits in range(7)}
+    far = "    with open(numbers) as lines:\n" + "        print(lines.read().split())\n" * 9
+    clean = exercises(store, added | {"far": far})
+    pruned, similar = [], []
+    for tau in (0.95, 0.85, 0.75):
+        made = run_stage(prune, Nearness(tau=tau), clean, store=store, site=Site(workers=1))
+        pruned.append({row["id"] for row in made.table("rejected").to_pylist()})
+        similar.append({row["task_id"] for row in made.table("closest").to_pylist()})
+        assert {*made.table("exercises")["id"].to_pylist(), *pruned[-1]} == {*added, "far"}
+    assert pruned[0] < pruned[1] < pruned[2] and "far" not in pruned[2]
+    assert LEAK.task_id in similar[0] and similar[0] <= similar[1] <= similar[2]
+
+
 def test_pruning_everything_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    out = Writer(store.folder("decontaminate", "0" * 16))
-    leak = {"id": "a", "prompt": LEAK.prompt, "solution": LEAK.reference, "split": "train", "verified": True}
-    out.table("exercises", 0, to_table([dict.fromkeys(EXERCISE.names, "x") | leak], EXERCISE))
-    out.flow(rows_in=1, unit="exercises")
-    clean = out.finish({"id": "0" * 16, "stage": "decontaminate", "version": 2, "config": {}, "inputs": {}}, 0.0)
+    clean = exercises(store, {"a": LEAK.reference})
     with pytest.raises(StageFailed, match=r"every one of 1 .* is near a problem at tau 0\.95"):
         run_stage(prune, Nearness(), clean, store=store, site=Site(workers=1))
 

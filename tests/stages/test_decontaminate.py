@@ -111,16 +111,7 @@ def test_every_text_has_its_verdict(tmp_path: Path) -> None:
 
 def test_python_2_is_screened_by_tokens_and_the_manifest_says_so(tmp_path: Path) -> None:
     old = RENAMED + "\n\ndef main():\n    print 'x'\n"
-    store = Store(tmp_path)
-    made = run_stage(
-        decontaminate,
-        Decontaminate(max_removed_share=1.0),
-        artifact(store, "curate", "documents", [document(old)], DOCUMENT),
-        artifact(store, "textbook", "pages", [], PAGE),
-        artifact(store, "exercises", "exercises", [], EXERCISE),
-        store=store,
-        site=Site(workers=1),
-    )
+    made = screened_alone(tmp_path, [document(old)], {})
     assert made.manifest["facts"]["not_parsed"] == {"document": 1, "page": 0, "exercise": 0}
     assert [(row["detector"], row["basis"]) for row in made.table("matches").to_pylist()] == [("ast", "tokens")]
 
@@ -170,6 +161,48 @@ def test_a_policy_of_report_keeps_the_row_and_tells(tmp_path: Path) -> None:
     partly = run(tmp_path, Decontaminate(ast="report"))
     assert document_id(RENAMED) in partly.table("documents")["id"].to_pylist()
     assert document_id(LEAK.prompt + LEAK.reference) not in partly.table("documents")["id"].to_pylist()
+
+
+def screened_alone(folder: Path, documents: list[dict[str, Any]], settings: dict[str, Any]) -> Artifact:
+    """The stage, of documents alone, which it may all remove."""
+    store = Store(folder)
+    return run_stage(
+        decontaminate,
+        Decontaminate.parse({"max_removed_share": 1.0, **settings}, where="test"),
+        artifact(store, "curate", "documents", documents, DOCUMENT),
+        artifact(store, "textbook", "pages", [], PAGE),
+        artifact(store, "exercises", "exercises", [], EXERCISE),
+        store=store,
+        site=Site(workers=1),
+    )
+
+
+def test_every_solution_of_humaneval_is_found_without_its_prompt(tmp_path: Path) -> None:
+    """Each as it stands in the benchmark: lines of a body, indented, with no `def`, name, type or docstring around them."""
+    problems = humaneval()
+    owners = {document_id(one.reference): one.task_id for one in problems}
+    assert len(owners) == len(problems) == 164
+    made = screened_alone(tmp_path, [document(one.reference) for one in problems], {})
+    assert made.rows("documents") == 0 and made.rows("rejected") == 164
+    met = {(row["document_id"], row["task_id"]) for row in made.table("matches").to_pylist()}
+    assert met >= set(owners.items())
+    assert made.manifest["facts"]["problems_in_reach"]["ast_by_spelling"] == 37
+
+
+def test_removals_grow_as_tau_falls(tmp_path: Path) -> None:
+    texts = [near_miss(edits) for edits in range(6)] + [CLEAN]
+    removed = []
+    for tau in (0.95, 0.85, 0.75):
+        settings = {"tau": tau, "text_ngram": "off", "docstring_ngram": "off"}
+        made = screened_alone(tmp_path / f"{tau}", [document(text) for text in texts], settings)
+        removed.append({row["id"] for row in made.table("rejected").to_pylist()})
+        assert document_id(CLEAN) not in removed[-1]
+    assert removed[0] < removed[1] < removed[2]
+
+
+def near_miss(edits: int) -> str:
+    """HumanEval/0's solution with so many statements more than it has."""
+    return RENAMED.replace("    return False", "    limit += 1\n" * edits + "    return False")
 
 
 def test_the_users_own_benchmark_is_guarded(tmp_path: Path) -> None:

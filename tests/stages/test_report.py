@@ -315,6 +315,41 @@ def test_the_page_tells_which_topics_are_met(made: Artifact) -> None:
     assert "Areas of the curriculum with none: all." in text
 
 
+def test_the_section_of_contamination_shows_each_match_from_both_sides(tmp_path: Path) -> None:
+    match = dict.fromkeys(MATCH.names, "") | {"benchmark": "humaneval", "removed": True, "false_alarm": False}
+    match |= {"kind": "exercise", "document_id": "ab" * 16}
+    shown = [
+        {"detector": "ast", "score": 0.9625, "task_id": "HumanEval/1", "where": "near"},
+        {"detector": "text_ngram", "score": 17.0, "task_id": "HumanEval/2", "shared": "seventeen words in common"},
+        {"detector": "embedding", "score": 0.4375, "task_id": "HumanEval/3"},
+        {"detector": "docstring_ngram", "score": 3.0, "task_id": "HumanEval/4"},
+    ]
+    excerpts = [
+        {"text_excerpt": f"own {n} {HOSTILE}", "benchmark_excerpt": f"asked {n} {HOSTILE}"} for n in range(len(shown))
+    ]
+    rows = [match | one | sides for one, sides in zip(shown, excerpts, strict=True)]
+    store = Store(tmp_path)
+    steps = [
+        finished(store, stage, number, tables={"matches": pa.Table.from_pylist(rows, schema=MATCH)})
+        if stage == "decontaminate"
+        else finished(store, stage, number)
+        for number, stage in enumerate(ORDER)
+    ]
+    page = run_stage(report, Report(), *steps, store=store, site=Site()).file("report.html").read_text("utf-8")
+    (section,) = re.findall(r'<section id="contamination">.*?</section>', page, re.DOTALL)
+    found = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", section, re.DOTALL)
+    told = {summary.split(":")[0]: " ".join(Page(summary + body).text.split()) for summary, body in found}
+    scores_told = {"HumanEval/1": "ast 0.9625", "HumanEval/2": "text ngram 17", "HumanEval/3": "embedding 0.4375"}
+    scores_told |= {"HumanEval/4": "docstring ngram 3"}
+    assert set(told) == set(scores_told)
+    for number, row in enumerate(rows):
+        words = told[row["task_id"]]
+        assert scores_told[row["task_id"]] in words
+        assert f"own {number} </pre><script>alert(1)" in words and f"asked {number} </pre><script>alert(1)" in words
+        assert row["shared"] in words and row["where"] in words
+    assert "<script" not in section
+
+
 def test_the_facts_are_small_and_do_not_hold_times(made: Artifact) -> None:
     facts = made.json("report")
     by_series = Counter(row["series"] for row in facts["training"]["pretrain"])

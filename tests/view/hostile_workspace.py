@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from codetextbook.nouns import COMPLETION, DOCUMENT, EXERCISE, GRADE, PAGE
 from codetextbook.stages.curate import SCORE
-from codetextbook.stages.decontaminate import MATCH
+from codetextbook.stages.decontaminate import MATCH, PROBLEM
 from codetextbook.stages.dedup import DUPLICATE
 from codetextbook.store import Store, Writer
 
@@ -40,9 +40,13 @@ def hostile_workspace(work: Path) -> Path:
     tables = {
         "pages": [_row(PAGE, id="p", words=[NAMED])],
         "exercises": [_row(EXERCISE, id="x", verified=True)],
-        "matches": [_row(MATCH, document_id="d", detector="ast", score=1.0, removed=False, false_alarm=False)],
+        "documents": [_row(DOCUMENT, id="d")],
+        "problems": [_row(PROBLEM)],
+        "matches": [
+            _row(MATCH, document_id="d", kind="document", detector="ast", score=1.0, removed=False, false_alarm=False)
+        ],
     }
-    schemas = {"pages": PAGE, "exercises": EXERCISE, "matches": MATCH}
+    schemas = {"pages": PAGE, "exercises": EXERCISE, "matches": MATCH, "documents": DOCUMENT, "problems": PROBLEM}
     _made(store, "decontaminate", 5, tables, {"filtered": _id(4)}, schemas=schemas)
     _made(store, "evaluate", 6, {"completions": [_row(COMPLETION, sample=0)]}, {}, schemas={"completions": COMPLETION})
     return work
@@ -50,6 +54,7 @@ def hostile_workspace(work: Path) -> Path:
 
 def _row(schema: pa.Schema, **values: Any) -> dict[str, Any]:
     long = {"text", "prompt", "solution", "tests", "raw", "extracted", "text_excerpt", "benchmark_excerpt"}
+    long |= {"reference"}
     return {name: TEXT if name in long else NAMED for name in schema.names} | {"quality": None} | values
 
 

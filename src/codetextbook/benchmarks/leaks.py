@@ -7,8 +7,9 @@ Four detectors, each with its score:
 `ast`: match rate of a function's body, or of the whole text, with a function of the problem (with all of its program if it has several).
 
 `docs/decontamination.md` shows what each sees and misses. **Very short functions match trivially** by shape: `return sum(xs)` is a hundred
-innocent functions. Shapes of fewer than `min_nodes` nodes are not compared; at 20 that leaves 127 of HumanEval's 164 problems to `ast`, and
-`reach` says so for any benchmark. The tests of a problem are not looked for: `assert candidate(...)` is every benchmark's.
+innocent functions. Shapes of fewer than `min_nodes` nodes count only if they are equal and the two are spelt the same too
+(`codetextbook.text.spelling`): at 20 nodes that is 37 of HumanEval's 164 problems, and `reach` says so for any benchmark. The tests of a
+problem are not looked for: `assert candidate(...)` is every benchmark's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from codetextbook.text.match_rate import pairs_above
 from codetextbook.text.nearest import pairs_within
 from codetextbook.text.ngrams import NgramIndex, Shared, locate
 from codetextbook.text.python_ast import Basis, Code, read_code, read_tokens
+from codetextbook.text.spelling import spelling
 
 Detector = Literal["docstring_ngram", "text_ngram", "embedding", "ast"]
 DETECTORS: tuple[Detector, ...] = ("docstring_ngram", "text_ngram", "ast", "embedding")
@@ -56,8 +58,8 @@ class Leak(NamedTuple):
     score: float
     where: str
     """Name of the function in the text; empty for the whole text."""
-    basis: Basis
-    """For `ast`: whether trees were compared, or tokens because the text does not parse."""
+    basis: Basis | Literal["spelling"]
+    """For `ast`: whether trees were compared, or tokens because the text does not parse, or, of short code, every word."""
     shared: str
     """For n-grams: the longest run of words in common, as the text spells it."""
     text_excerpt: str
@@ -83,6 +85,15 @@ class Piece(NamedTuple):
     source: str
 
 
+class Alike(NamedTuple):
+    """Two pieces of code that count as the same."""
+
+    rate: float
+    piece: Piece
+    known: Piece
+    basis: Basis | Literal["spelling"]
+
+
 class LeakIndex:
     """Problems, made ready to be found in texts.
 
@@ -99,22 +110,37 @@ class LeakIndex:
         self._sources: list[tuple[int, str]] = []
         words: Counter[str] = Counter()
         for number, (problem, program) in enumerate(zip(problems, self._programs, strict=True)):
-            code, as_tokens = read_code(program), read_tokens(program)
+            code, as_tokens, alone = read_code(program), read_tokens(program), read_code(problem.reference)
             docstrings = docstrings_of([code]) or [("", problem.prompt)]
             words["docstring"] += sum(self._docstrings.add(number, docstring) for _, docstring in docstrings) > 0
             words["text"] += self._texts.add(number, program) > 0
             for known in [code] if code.basis == "tokens" else [code, as_tokens]:
                 own = pieces_of([[known]])
                 pieces += [piece._replace(owner=number) for piece in (own[:-1] if len(own) == 2 else own)]
+            if (
+                alone.basis == "tree"
+                and not alone.functions
+                and alone.shape not in {one.shape for one in code.functions}
+            ):
+                pieces.append(Piece(number, problem.entry_point, alone.shape, alone.basis, problem.reference))
             entry = [one.source for one in code.functions if one.name == problem.entry_point]
             self._sources += [(number, source) for source in dict.fromkeys([program, *entry])]
         self._known = [piece for piece in pieces if len(piece.shape) >= limits.min_nodes]
+        self._short: dict[tuple[Basis, str], list[tuple[Piece, str]]] = {}
+        for piece in pieces:
+            asked_for = piece.name == problems[piece.owner].entry_point
+            if asked_for and len(piece.shape) < limits.min_nodes and (words_of := spelling(piece.source)):
+                self._short.setdefault((piece.basis, piece.shape), []).append((piece, words_of))
         self.reach: dict[str, int] = {
             "problems": len(problems),
             "docstring_ngram": words["docstring"],
             "text_ngram": words["text"],
             "ast": len({piece.owner for piece in self._known if piece.basis == "tree"}),
             "ast_by_tokens": len({piece.owner for piece in self._known if piece.basis == "tokens"}),
+            "ast_by_spelling": len(
+                {piece.owner for same in self._short.values() for piece, _ in same}
+                - {piece.owner for piece in self._known if piece.basis == "tree"}
+            ),
         }
         """Problems that each detector can find at all: the others are too short for it."""
 
@@ -157,22 +183,32 @@ class LeakIndex:
 
     def _add_ast_leaks(self, codes: Sequence[list[Code]], found: list[list[Leak]]) -> None:
         """Pairs at tau or above, the best one of each text and problem. Equal shapes are compared once."""
-        pieces = [piece for piece in pieces_of(codes) if len(piece.shape) >= self.limits.min_nodes]
+        every = pieces_of(codes)
+        best = self._spelt_the_same(every)
         for basis in ("tree", "tokens"):
-            own = [piece for piece in pieces if piece.basis == basis]
+            own = [piece for piece in every if piece.basis == basis and len(piece.shape) >= self.limits.min_nodes]
             known = [piece for piece in self._known if piece.basis == basis]
             shapes = sorted({piece.shape for piece in own})
             above: dict[str, list[tuple[int, float]]] = {}
             for pair in pairs_above(shapes, [piece.shape for piece in known], self.limits.tau):
                 above.setdefault(shapes[pair.shape], []).append((pair.known, pair.rate))
-            best: dict[tuple[int, int], tuple[float, Piece, Piece]] = {}
             for piece in own:
                 for place, rate in above.get(piece.shape, ()):
                     key = (piece.owner, known[place].owner)
-                    if key not in best or rate > best[key][0]:
-                        best[key] = (rate, piece, known[place])
-            for (owner, problem), (rate, piece, other) in best.items():
-                found[owner].append(self._piece_leak(problem, "ast", rate, piece, other.source))
+                    if key not in best or rate > best[key].rate:
+                        best[key] = Alike(rate, piece, known[place], basis)
+        for (owner, problem), alike in best.items():
+            leak = self._piece_leak(problem, "ast", alike.rate, alike.piece, alike.known.source)
+            found[owner].append(leak._replace(basis=alike.basis))
+
+    def _spelt_the_same(self, pieces: Sequence[Piece]) -> dict[tuple[int, int], Alike]:
+        """By owner and problem, code below `min_nodes` that has the shape and every word of the function asked for."""
+        best: dict[tuple[int, int], Alike] = {}
+        for piece in pieces:
+            for known, words_of in self._short.get((piece.basis, piece.shape), ()):
+                if spelling(piece.source) == words_of:
+                    best.setdefault((piece.owner, known.owner), Alike(1.0, piece, known, "spelling"))
+        return best
 
     def _add_embedding_leaks(
         self,
@@ -228,7 +264,7 @@ class LeakIndex:
             detector,
             round(score, DIGITS),
             piece.name,
-            piece.basis if detector == "ast" else "none",
+            "none",
             "",
             piece.source[:EXCERPT_CHARACTERS],
             theirs[:EXCERPT_CHARACTERS],

@@ -2,8 +2,9 @@
 
 Four detectors (`codetextbook.benchmarks.leaks`), each with a policy: `remove` takes the row out, `report` only writes the match down,
 `off` does not look. Every match is in the table `matches`, removed or not, with both sides of it; what a person has marked as a false
-alarm is in it too, says so, and removes nothing. The table `screened` has one row for each text: what it was compared by, and what
-became of it. How much of each benchmark's language the kept texts speak is a fact of the manifest (`coverage`); nothing is chosen by it.
+alarm is in it too, says so, and removes nothing. The problems that were met are whole in the table `problems`. The table `screened` has
+one row for each text: what it was compared by, and what became of it. How much of each benchmark's language the kept texts speak is a
+fact of the manifest (`coverage`); nothing is chosen by it.
 
 Trade-off: a file is removed whole when one of its functions matches. The paper decontaminated only the exercises and only for an ablation
 (its headline figures are from the unpruned set), with tau from .95 down to .80; we do it before training, and .95 is our default.
@@ -30,7 +31,7 @@ from codetextbook.benchmarks.leaks import DETECTORS, Detector, LeakIndex, Limits
 from codetextbook.benchmarks.problems import BenchmarkFile, load, problems_digest
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
-from codetextbook.nouns import DOCUMENT, EXERCISE, PAGE, REJECTED
+from codetextbook.nouns import DOCUMENT, EXERCISE, PAGE, REJECTED, Problem
 from codetextbook.shards import split, to_rows, to_table
 from codetextbook.site import Site
 from codetextbook.stages.contract import stage
@@ -63,8 +64,13 @@ MATCH = pa.schema(
     ]
 )
 """One text, one problem, one detector. `score`: n-grams shared, L2 distance, or match rate; `kind`: document, page or exercise; `basis`:
-whether `ast` compared trees or tokens; `removed`: whether the text is gone, by this match or another; `marked`: who says that it is a
-false alarm, and why."""
+whether `ast` compared trees, tokens or, of short code, every word (`spelling`); `removed`: whether the text is gone, by this match or
+another; `marked`: who says that it is a false alarm, and why."""
+
+PROBLEM = pa.schema(
+    [("benchmark", pa.string()), ("task_id", pa.string()), ("prompt", pa.string()), ("reference", pa.string())]
+)
+"""A problem that some text matched, whole: an artifact is read where the benchmark's file may not be."""
 
 SCREENED = pa.schema(
     [
@@ -94,7 +100,7 @@ class Decontaminate(Config):
     tau: float = Field(default=0.95, ge=0.5, le=1.0)
     """Match rate of syntax trees from which two functions count as the same (paper §5: .95, .9, .85, .8)."""
     min_nodes: int = Field(default=20, ge=1)
-    """Nodes of a function's body below which its tree is not compared (ours: shorter ones match by chance)."""
+    """Nodes of a function's body below which it must be spelt as the problem's, word for word (ours: shorter trees match by chance)."""
     distance: float = Field(default=0.5, ge=0.0, le=2.0)
     """L2 distance of vectors up to which two texts count as the same (the paper states none; ours: docs/decontamination.md)."""
     embedder: Embedding = Embedding()
@@ -216,7 +222,7 @@ def screened_row(judged: Judged, kind: Kind) -> dict[str, Any]:
     }
 
 
-@stage(version=3)
+@stage(version=4)
 def decontaminate(
     cfg: Decontaminate, filtered: Artifact, pages: Artifact, drills: Artifact, *, out: Writer, site: Site
 ) -> None:
@@ -270,7 +276,7 @@ def _write(kind: Kind, index: int, serial: int, judged: list[Judged], out: Write
 
 
 def _facts(cfg: Decontaminate, marks: Mapping[Alarm, Mark], out: Writer) -> None:
-    """Counts for the manifest, from the parts, so that a resumed attempt has them too."""
+    """Counts for the manifest and the problems met, from the parts, so that a resumed attempt has them too."""
     made = Artifact(out.folder)
     matches = made.table("matches").select(["kind", "detector", *Alarm._fields[:3], "false_alarm"]).to_pylist()
     by_detector: dict[str, dict[str, int]] = {}
@@ -285,8 +291,16 @@ def _facts(cfg: Decontaminate, marks: Mapping[Alarm, Mark], out: Writer) -> None
     out.fact("false_alarms", {"marked": len(marks), "met": len(used), "not_met": len(marks) - len(used)})
     out.fact("policies", {detector: policy(cfg, detector) for detector in DETECTORS})
     problems = load(cfg.benchmarks, cfg.files)
+    met_by_a_text = {(match["benchmark"], match["task_id"]) for match in matches}
+    out.table("problems", 0, to_table(_problem_rows(problems, met_by_a_text), PROBLEM))
     out.fact("benchmarks", {name: problems_digest(group) for name, group in problems.items()})
     out.fact("problems_in_reach", leak_index(cfg).reach)
+
+
+def _problem_rows(problems: Mapping[str, list[Problem]], wanted: set[tuple[str, str]]) -> Iterator[dict[str, str]]:
+    for problem in (problem for group in problems.values() for problem in group):
+        if (problem.benchmark, problem.task_id) in wanted:
+            yield {name: getattr(problem, name) for name in PROBLEM.names}
 
 
 def _coverage(cfg: Decontaminate, out: Writer, site: Site) -> dict[str, dict[str, dict[str, float]]]:

@@ -5,6 +5,8 @@ Two functions of the same shape do the same things to different things. One node
 strings serves; the shape of a function is a slice of the shape of its text, so that a text is walked once, however deep its functions nest.
 Annotations, decorators and signatures are no part of a shape; `-1` is a literal; a string that stands alone is a comment.
 
+A text that begins indented, as the body of a function cut from its `def` does, is read as that body.
+
 Code that this Python cannot parse (Python 2, a file cut in half, prose) has no tree: `codetextbook.text.python_tokens` gives it the shape
 of its tokens, and `Code.basis` says which of the two it is. The two kinds of shape are never compared with each other.
 
@@ -21,8 +23,8 @@ from codetextbook.text import python_tokens
 
 Basis = Literal["tree", "tokens", "none"]
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DOCUMENTED = (*_FUNCTIONS, ast.ClassDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DOCUMENTED = (*FUNCTIONS, ast.ClassDef)
 _NODES = [cls for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)]
 _SILENT = {cls for cls in _NODES if issubclass(cls, (ast.expr_context, ast.alias, ast.type_ignore))}
 _BLOCKS = {ast.For, ast.AsyncFor, ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, *_DOCUMENTED}
@@ -75,9 +77,22 @@ def parse(text: str) -> ast.Module | None:
             return None
 
 
+def parse_any(text: str) -> ast.Module | None:
+    """The syntax tree of a text, or of the lines of a block that was cut from its head; line numbers are the text's own."""
+    tree = parse(text)
+    if tree is not None or not text.lstrip("\r\n")[:1].isspace():
+        return tree
+    under_head = parse(f"with _:\n{text}")
+    if under_head is None:
+        return None
+    (block, *others) = under_head.body
+    assert isinstance(block, ast.With)
+    return ast.increment_lineno(ast.Module([*block.body, *others], []), -1)
+
+
 def read_code(text: str) -> Code:
     """Shapes of a text and of its functions, from the tree if it parses, else from its tokens."""
-    tree = parse(text)
+    tree = parse_any(text)
     if tree is None:
         return read_tokens(text)
     shape, bodies = _walk(tree)
@@ -92,7 +107,7 @@ def read_code(text: str) -> Code:
             source="\n".join(lines[node.lineno - 1 : node.end_lineno]) + "\n",
         )
         for node, start, end in sorted(bodies, key=lambda body: (body[0].lineno, body[0].col_offset))
-        if isinstance(node, _FUNCTIONS)
+        if isinstance(node, FUNCTIONS)
     ]
     others = [_docstring(tree), *(_docstring(node) for node, _, _ in bodies if isinstance(node, ast.ClassDef))]
     return Code("tree", shape, functions, [docstring for docstring in others if docstring], text)
@@ -138,7 +153,7 @@ def _walk(tree: ast.Module) -> tuple[str, list[_Body]]:
             letters.append(_CLOSE)
             continue
         kind = type(node)
-        if kind in _SILENT or (kind is ast.Expr and _is_remark(node)):
+        if kind in _SILENT or (kind is ast.Expr and is_remark(node)):
             continue
         if kind is ast.UnaryOp and _is_signed_number(node):
             letters.append(_LETTER[ast.Constant])
@@ -155,7 +170,7 @@ def _walk(tree: ast.Module) -> tuple[str, list[_Body]]:
     return "".join(letters), bodies
 
 
-def _is_remark(node: ast.AST) -> bool:
+def is_remark(node: ast.AST) -> bool:
     """A string that stands alone: a docstring, or a comment in its clothes."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 

@@ -1,6 +1,7 @@
 """One row, looked at closely: what its template needs beyond the row itself.
 
-A document's page gathers all that the run says of it; a pair of duplicates is a diff; a match has both sides with the words in common.
+A document's page gathers all that the run says of it; a pair of duplicates is a diff; a match has both sides, first where they meet, with
+the words in common, then whole.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import difflib
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from codetextbook.benchmarks.alarms import Alarm
@@ -16,11 +19,13 @@ from codetextbook.view.catalog import Catalog
 from codetextbook.view.harmless import LINE_CHARACTERS, Lines, harmless, lines, signed
 from codetextbook.view.library import Ask, Library, Light
 from codetextbook.view.review import Alarms, Ledger
-from codetextbook.view.shelves import DOCUMENTS, GRADES, REJECTED
+from codetextbook.view.shelves import DOCUMENTS, EXERCISES, GRADES, PAGES, REJECTED
 
 DIFF_LINES = 1_500
 """Of either side; a comparison takes time by the product of both."""
 CONTEXT_LINES = 3
+_SHELF_OF = {"document": DOCUMENTS, "page": PAGES, "exercise": EXERCISES}
+"""By the kind of a matched text, the shelf that it stands on if it was kept."""
 
 
 class Change(NamedTuple):
@@ -82,7 +87,31 @@ class Desk:
             "mark": self.alarms.marks().get(alarm),
             "ours": marked(row["text_excerpt"], shared),
             "theirs": marked(row["benchmark_excerpt"], shared),
+            "text": self._matched_text(light.artifact, row, start),
+            "problem": self._problem(light.artifact, row["benchmark"], row["task_id"]),
         }
+
+    def _matched_text(self, artifact: Artifact | None, row: dict[str, Any], start: int) -> Lines | None:
+        """The whole text of a match: kept in the artifact itself, or among what it rejected."""
+        shelf = _SHELF_OF.get(row["kind"])
+        kept = self.library.light(shelf, artifact) if shelf else None
+        whole = self.library.row(kept, row["document_id"]) if kept else None
+        if whole is None:
+            rejected = self.library.light(REJECTED, None)
+            refused = [one for one in self._refusals(row["document_id"]) if one["step"].startswith("decontaminate")]
+            whole = self.library.row(rejected, refused[0]["key"]) if rejected and refused else None
+        if whole is None:
+            return None
+        text = whole["text"] if "text" in whole else whole["prompt"] + whole["solution"]
+        return lines(text, prose=row["kind"] == "page", start=start)
+
+    def _problem(self, artifact: Artifact | None, benchmark: str, task_id: str) -> Lines | None:
+        """The whole problem, prompt and reference; none in an artifact from before it held them."""
+        wanted = (pc.field("benchmark") == benchmark) & (pc.field("task_id") == task_id)
+        for part in self.catalog.parts(artifact, "problems") if artifact else ():
+            for problem in pq.read_table(part, partitioning=None, filters=wanted).to_pylist():
+                return lines(problem["prompt"] + problem["reference"])
+        return None
 
     def _rejected(self, light: Light, row: dict[str, Any], start: int) -> dict[str, Any]:
         every = self.catalog.of("dedup")
