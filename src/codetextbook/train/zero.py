@@ -5,7 +5,7 @@ schedule and loss scale are ours, so the losses are those of the other engines t
 DeepSpeed's parts follow its own layout of numbers, not rows, so a weight is put together on every process, one after the other, and each
 keeps its rows. That costs one gathering of the state for each checkpoint, and lets any engine go on from it.
 
-Of DeepSpeed's compiled operations none is used: torch's own fused AdamW does the same, and nothing has to be compiled where training starts.
+Of DeepSpeed's compiled operations none is used: torch's own fused AdamW does the same, and nothing is compiled when training starts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codetextbook.errors import MissingDependency
+from codetextbook.errors import MissingDependency, TrainingError
 from codetextbook.model.phi import Phi
 from codetextbook.train.checkpoint import Checkpoint, Rows
 from codetextbook.train.group import BUCKET_NUMBERS, Group
@@ -30,11 +30,19 @@ _NUMBERS = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
 class Zero:
-    """A Learner whose weights, gradients or moments DeepSpeed shares out."""
+    """A Learner whose weights, gradients or moments DeepSpeed shares out.
+
+    Raises:
+        MissingDependency: DeepSpeed is not installed.
+        TrainingError: fp16 on a CPU.
+    """
 
     def __init__(self, model: Phi, settings: Training, dtype: torch.dtype, placement: Placement, group: Group) -> None:
         self.group = group
         self._stage = placement.zero_stage
+        if dtype == torch.float16 and group.device == "cpu":
+            hint = 'precision = "bf16" or "fp32", or another engine'
+            raise TrainingError("DeepSpeed has no fp16 on CPUs", where="precision", hint=hint)
         self._deepspeed = _imported(group.device)
         self._named = dict(model.named_parameters())
         masters = {name: weight.detach().float().clone() for name, weight in self._named.items()}
@@ -50,7 +58,7 @@ class Zero:
         if self._stage == 3:
             for weight in (model.head.weight, model.head.bias):  # the loss reads them outside of the head's own pass
                 self._deepspeed.zero.register_external_parameter(taught, weight)
-        self._suspect = False
+        self._scale, self._suspect = 1.0, False
         self._not_finite: list[str] = []
         self._open_moments()
         for name, master in masters.items():  # DeepSpeed's own are rounded to `dtype`
@@ -63,7 +71,9 @@ class Zero:
 
     def backward(self, loss: Tensor, share: float, scale: float) -> None:
         """See Learner. DeepSpeed divides by pieces and averages over processes, which together is the share."""
-        self._optimizer.override_loss_scale(scale)
+        if scale != self._scale:  # only in fp16: what DeepSpeed has for bf16 at stage 1 knows no loss scale
+            self._optimizer.override_loss_scale(scale)
+            self._scale = scale
         self._engine.backward(loss)
         if not self._engine.is_gradient_accumulation_boundary():
             self._engine.step()
@@ -141,7 +151,9 @@ class Zero:
         elif self._stage != 3:
             utils.safe_set_full_optimizer_state(weight, whole, key)
         else:
-            part = torch.zeros(weight.ds_tensor.numel(), device=whole.device)  # the last one is longer than what is left
+            part = torch.zeros(
+                weight.ds_tensor.numel(), device=whole.device
+            )  # the last one is longer than what is left
             own = whole.flatten()[self.group.rank * len(part) :][: len(part)]
             part[: len(own)] = own
             if key == "weight":
