@@ -11,7 +11,7 @@ Of DeepSpeed's compiled operations none is used: torch's own fused AdamW does th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -213,7 +213,7 @@ def _adamw(named: dict[str, nn.Parameter], settings: Training) -> torch.optim.Ad
 
 
 def _config(
-    settings: Training, dtype: torch.dtype, stage: int, micro: int, world: int, weights: Iterator[nn.Parameter] | Any
+    settings: Training, dtype: torch.dtype, stage: int, micro: int, world: int, weights: Iterable[nn.Parameter]
 ) -> dict[str, Any]:
     """DeepSpeed's settings: https://www.deepspeed.ai/docs/config-json/."""
     sizes = [weight.numel() for weight in weights]
