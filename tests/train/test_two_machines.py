@@ -1,4 +1,4 @@
-"""Two machines, `codetextbook finetune` on one and `codetextbook join` on the other: two network namespaces that a cable connects.
+"""Two machines, one that trains and one that joins: two network namespaces that a cable connects.
 
 Where namespaces are forbidden the two are processes that meet on loopback; what is asserted is the same, but no address has to be found.
 """
@@ -6,8 +6,8 @@ Where namespaces are forbidden the two are processes that meet on loopback; what
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,14 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from debug_lesson import ROUNDING, killed_after, workers
+from debug_lesson import GOLDEN, ROUNDING, workers
 
-from codetextbook.recipe import Recipe
-from codetextbook.run import Run
-from codetextbook.train.launch import JOB
-
-LESSON = {"batch_sequences": 2, "micro_batch_sequences": 1, "validate_every_steps": 1}
-TRAINED = ("pretrain", "finetune")
+ONE = Path(__file__).parent / "one_machine.py"
 
 
 class Machines(NamedTuple):
@@ -58,44 +53,17 @@ def machines() -> Iterator[Machines]:
             subprocess.run(["ip", "netns", "delete", space], check=False, capture_output=True)
 
 
-def workspace(folder: Path, recipe: Recipe, made: Run) -> Run:
-    """A workspace that has all that the trainings need."""
-    run = Run(recipe, folder)
-    for name, step in run.steps.items():
-        found = made.store.find(step.stage.name, step.id)
-        if found is not None and name not in TRAINED:
-            shutil.copytree(found.folder, run.store.folder(step.stage.name, step.id))
-    return run
-
-
 @pytest.mark.timeout(2_400)
-def test_two_machines_train_together_even_when_a_process_of_the_second_is_killed(
-    tiny: Recipe, tiny_run: Run, machines: Machines, tmp_path: Path
-) -> None:
-    tiny_run.make("pack_pretrain")
-    tiny_run.make("pack_finetune")
-    recipe = tiny.replace({f"{name}.{key}": value for name in TRAINED for key, value in LESSON.items()})
-    recipe = recipe.replace({"pretrain.steps": 40, "pretrain.validation_sequences": 8})
-    alone = workspace(tmp_path / "alone", recipe, tiny_run)
-    alone.make("finetune")
-
-    together = workspace(tmp_path / "together", recipe, tiny_run)
-    (tmp_path / "recipe.toml").write_text(recipe.dump(), encoding="utf-8")
-    (together.work / "site.toml").write_text(
-        f'threads = 1\n[training]\nengine = "ddp"\nmachines = 2\nrendezvous = "{machines.rendezvous}"\n'
-        "save_every_steps = 2\nrestarts = 2\n",
-        encoding="utf-8",
-    )
-    pretrain = together.steps["pretrain"]
-    scratch = together.store.scratch(pretrain.stage.name, pretrain.id)
-    verbs = [
-        [sys.executable, "-m", "codetextbook", verb, str(tmp_path / "recipe.toml")] for verb in ("finetune", "join")
-    ]
+def test_two_machines_give_the_golden_losses_even_when_a_process_is_killed(machines: Machines, tmp_path: Path) -> None:
     said = tmp_path / "said"
-    with said.open("wb") as file, killed_after(scratch, steps=8):
+    with said.open("wb") as file:
         both = [
-            subprocess.Popen([*where, *verb, "--work", str(together.work)], stdout=file, stderr=subprocess.STDOUT)
-            for where, verb in zip((machines.first, machines.second), verbs, strict=True)
+            subprocess.Popen(
+                [*where, sys.executable, str(ONE), side, str(tmp_path), machines.rendezvous],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+            for where, side in ((machines.first, "first"), (machines.second, "second"))
         ]
         try:
             ended = [both[0].wait(timeout=1_800), both[1].wait(timeout=300)]
@@ -103,8 +71,5 @@ def test_two_machines_train_together_even_when_a_process_of_the_second_is_killed
             for process in both:
                 process.kill()
     assert ended == [0, 0], said.read_text(errors="replace")
-    for name in TRAINED:
-        one, two = (run.make(name).table("metrics")["loss"].to_pylist() for run in (alone, together))
-        assert two == pytest.approx(one, abs=ROUNDING)
-    assert workers(together.work) == []
-    assert not list(together.work.rglob(JOB))
+    assert json.loads((tmp_path / "losses.json").read_text()) == pytest.approx(GOLDEN, abs=ROUNDING)
+    assert workers(tmp_path) == []
