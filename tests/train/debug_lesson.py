@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +17,7 @@ import torch
 from codetextbook.model.config import PhiConfig
 from codetextbook.model.phi import Phi
 from codetextbook.store import Artifact
+from codetextbook.train.launch import Job, launch
 from codetextbook.train.lesson import Lesson
 from codetextbook.train.loop import Data, Keeping, Trained, train
 from codetextbook.train.settings import Placement, Training
@@ -71,6 +78,48 @@ def run(
         placement=placement,
         keeping=keeping,
     )
+
+
+def by_torchrun(
+    scratch: Path, placement: Placement, settings: Training = SETTINGS, keeping: Keeping | None = None
+) -> Trained:
+    """Teach the debug model by processes of torchrun."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    every = keeping.every_steps if keeping else None
+    job = Job(settings, TINY, packed(scratch / "packed").folder, placement, "cpu", 2, every)
+    return launch(job, Phi(TINY).initialise(0), scratch, None, keeping)
+
+
+def workers(scratch: Path) -> list[int]:
+    """Processes of torchrun that train in this folder."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = line.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if b"codetextbook.train.worker" in words and str(scratch).encode() in words and b"-u" in words:
+            found.append(int(line.parent.name))
+    return found
+
+
+@contextlib.contextmanager
+def killed_after(scratch: Path, steps: int) -> Iterator[None]:
+    """Meanwhile, one of the workers in this folder gets a SIGKILL once so many steps are done; asserted at the end."""
+    killed = []
+
+    def kill_one() -> None:
+        log = scratch / "metrics.jsonl"
+        while not log.exists() or log.read_bytes().count(b"\n") < steps:
+            time.sleep(0.01)
+        killed.append(workers(scratch)[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    yield
+    killer.join(timeout=60)
+    assert killed
 
 
 def losses(trained: Trained) -> list[float]:

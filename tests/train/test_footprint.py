@@ -41,6 +41,15 @@ def test_recomputing_and_sharing_out_save_memory_and_recomputing_costs_time() ->
     assert shared.fitting_micro_batch >= usual.fitting_micro_batch
 
 
+def test_each_stage_of_zero_takes_less_memory_than_the_one_before() -> None:
+    recipe = Recipe.load("phi1")
+    placements = [Placement(engine="ddp", processes=8)]
+    placements += [Placement(engine="deepspeed", zero_stage=stage, processes=8) for stage in (1, 2, 3)]
+    sizes = [footprint(recipe.pretrain.model, recipe.pretrain, one, A100, 8).gigabytes for one in placements]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 4
+
+
 def test_a_block_keeps_as_many_bytes_as_the_arithmetic_says() -> None:
     two, one = (
         PhiConfig(vocabulary=64, layers=n, hidden=256, heads=4, mlp=1024, rotary_dims=32, context=128) for n in (2, 1)

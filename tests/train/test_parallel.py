@@ -2,70 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from debug_lesson import GOLDEN, ROUNDING, SELDOM, SETTINGS, TINY, losses, packed, run
+from debug_lesson import (
+    GOLDEN,
+    ROUNDING,
+    SELDOM,
+    SETTINGS,
+    TINY,
+    by_torchrun,
+    killed_after,
+    losses,
+    run,
+    workers,
+)
 
 from codetextbook.errors import ConfigError, TrainingError
 from codetextbook.model.phi import Phi
 from codetextbook.site import Site
 from codetextbook.train.group import Group
-from codetextbook.train.launch import Job, launch
-from codetextbook.train.loop import Keeping, Trained
+from codetextbook.train.loop import Keeping
 from codetextbook.train.parallel import learner
-from codetextbook.train.settings import Placement, Training
-
-
-def by_torchrun(
-    scratch: Path, placement: Placement, settings: Training = SETTINGS, keeping: Keeping | None = None
-) -> Trained:
-    """Teach the debug model by processes of torchrun."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    every = keeping.every_steps if keeping else None
-    job = Job(settings, TINY, packed(scratch / "packed").folder, placement, "cpu", 2, every)
-    return launch(job, Phi(TINY).initialise(0), scratch, None, keeping)
-
-
-def workers(scratch: Path) -> list[int]:
-    """Processes of torchrun that train in this folder."""
-    found = []
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = line.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if b"codetextbook.train.worker" in words and str(scratch).encode() in words and b"-u" in words:
-            found.append(int(line.parent.name))
-    return found
+from codetextbook.train.settings import Placement
 
 
 @pytest.mark.timeout(2_400)
 def test_two_processes_give_the_golden_losses_even_when_one_is_killed(tmp_path: Path) -> None:
-    killed, kept = [], []
-
-    def kill_one() -> None:
-        log = tmp_path / "metrics.jsonl"
-        while not log.exists() or log.read_bytes().count(b"\n") < 8:
-            time.sleep(0.01)
-        killed.append(workers(tmp_path)[-1])
-        os.kill(killed[0], signal.SIGKILL)
+    kept = []
 
     def keep(step: int, current: Callable[[], Phi]) -> None:
         kept.append((step, current().embed.weight.shape))
 
-    killer = threading.Thread(target=kill_one, daemon=True)
-    killer.start()
     slow = SETTINGS.replace({"validate_every_steps": 1, "validation_sequences": 12})  # so that it is caught midway
     placement = Placement(engine="ddp", processes=2, save_every_minutes=SELDOM, save_every_steps=2, restarts=1)
-    trained = by_torchrun(tmp_path, placement, slow, Keeping(1, keep))
-    killer.join(timeout=60)
-    assert killed
+    with killed_after(tmp_path, steps=8):
+        trained = by_torchrun(tmp_path, placement, slow, Keeping(1, keep))
     assert losses(trained) == pytest.approx(GOLDEN, abs=ROUNDING)
     assert sorted(set(kept)) == [(step, (64, 32)) for step in range(1, 31)]
     assert workers(tmp_path) == []

@@ -16,7 +16,7 @@ import json
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ class Saver:
     def __init__(self, folder: Path, group: Group) -> None:
         self.folder, self.group = folder, group
         self.cost = 0.0
-        """Seconds that the last one took, the copy and the writing."""
+        """Seconds that the last one took: gathering, the copy and the writing."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
 
@@ -127,11 +127,11 @@ class Saver:
         """Whether one is being written."""
         return self._pending is not None and not self._pending.done()
 
-    def save(self, step: int, state: Mapping[str, Rows], notes: dict[str, Any]) -> None:
+    def save(self, step: int, state: Callable[[], Mapping[str, Rows]], notes: dict[str, Any]) -> None:
         """Copy the state and begin to write it, after what is still being written."""
         self.settle(step)
         start = time.monotonic()
-        copy = {name: rows._replace(tensor=rows.tensor.detach().to("cpu", copy=True)) for name, rows in state.items()}
+        copy = {name: rows._replace(tensor=rows.tensor.detach().to("cpu", copy=True)) for name, rows in state().items()}
         self.cost = time.monotonic() - start
         notes = json.loads(json.dumps(notes))  # the loop goes on changing its own
         self._pending = self._thread.submit(self._write, step, copy, notes)

@@ -6,7 +6,8 @@ The model, stated so that it can be checked:
 - Utilisation: half of an A100's bf16 peak is the paper's own (770 GPU-hours, §2.3) by this arithmetic. For H100 and H200 we assume 40 %
   of peak, half of what plain matrix products reach there. Not yet measured by us.
 - Memory a weight: fp32 masters, gradients and two moments, 16 bytes, and where the passes compute in 16 bits 4 for their copies and their
-  gradients; `fsdp2` shares all out but one gathered block and the root's matrices.
+  gradients; `fsdp2` shares all out but one gathered block and the root's matrices. Of `deepspeed`, ZeRO 1 shares out masters and moments,
+  2 their gradients too, 3 is as `fsdp2`; at stages 1 and 2 the passes have weights of their own in fp32 too.
 - Memory an activation: what autograd keeps, 9 hidden + 2 mlp numbers a token and block (`tests/train/test_footprint.py` counts them),
   and 2 hidden bytes of dropout; with recomputing only what enters each block, and one block whole. One chunk of logits.
 """
@@ -97,6 +98,9 @@ def _state_bytes(model: PhiConfig, placement: Placement, cards: int, half: bool)
     weights = model.parameters
     copies = 4 * weights if half else 0
     gathered = 2 * (2 if half else 4) * (2 * model.vocabulary * model.hidden + weights / model.layers)
-    if placement.engine == "fsdp2":
+    if placement.engine == "fsdp2" or (placement.engine == "deepspeed" and placement.zero_stage == 3):
         return 16 * weights / cards + gathered
+    if placement.engine == "deepspeed":
+        shared = 12 if placement.zero_stage == 1 else 16
+        return shared * weights / cards + (16 - shared) * weights + 4 * weights
     return 16 * weights + copies

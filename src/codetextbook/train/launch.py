@@ -7,11 +7,14 @@ all of them again and they go on from the newest checkpoint. When this process d
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -32,6 +35,8 @@ from codetextbook.train.settings import Placement, Training
 
 JOB, START, RESULT, FAILED = "job.json", "start.safetensors", "result", "failed.json"
 POLL_SECONDS = 0.2
+_SIOCGIFADDR = 0x8915
+"""Linux's question for an interface's address (netdevice(7))."""
 
 
 class Job(NamedTuple):
@@ -119,7 +124,7 @@ def command(scratch: Path, placement: Placement, *, first: bool) -> list[str]:
 def take_part(scratch: Path, done: Callable[[], object]) -> None:
     """Be one of the other machines of a job: wait for it, work on it, until it is done."""
     while not done():
-        if (scratch / JOB).exists():
+        if (scratch / JOB).exists() and not (scratch / RESULT).with_suffix(".json").exists():
             job = Job.read(scratch)
             order = command(scratch, job.placement, first=False)
             subprocess.run(order, env=_environment(job), preexec_fn=_dies_with_parent, check=False)
@@ -180,7 +185,10 @@ def _raise_failure(scratch: Path, code: int, placement: Placement) -> None:
 def _environment(job: Job) -> dict[str, str]:
     """Of torchrun: processes that start again meet in a store of their own, where no address of those that died is left."""
     threads = str(max(1, job.threads // job.placement.processes))
-    return os.environ | {"OMP_NUM_THREADS": threads, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    own = {"OMP_NUM_THREADS": threads, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    if job.placement.machines > 1 and sys.platform == "linux":
+        own |= _gloo_interface(job.placement.rendezvous.rpartition(":")[0])
+    return os.environ | own
 
 
 def _address_towards(host: str) -> str:
@@ -188,6 +196,19 @@ def _address_towards(host: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((host, 9))
         return str(probe.getsockname()[0])
+
+
+def _gloo_interface(host: str) -> dict[str, str]:
+    """Which network gloo is to use: the one towards that host. By itself it takes that of this machine's name, which is often loopback."""
+    if "GLOO_SOCKET_IFNAME" in os.environ:
+        return {}
+    address = socket.inet_aton(_address_towards(host))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # an interface without an address
+                if fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))[20:24] == address:
+                    return {"GLOO_SOCKET_IFNAME": name}
+    return {}
 
 
 def _dies_with_parent() -> None:

@@ -159,7 +159,7 @@ class _Loop:
                     rate = (done - start) * self._tokens_per_step / (time.monotonic() - began)
                     progress(done, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row))
                 if self._due(done):
-                    self.saver.save(done, self.learner.state(), self._notes())
+                    self.saver.save(done, self.learner.state, self._notes())
                     self.saved = time.monotonic()
             self.saver.settle(self.settings.steps)
         finally:

@@ -4,7 +4,7 @@ A step's pieces (micro batches) are dealt out to the processes; what a piece hol
 the step, so the same seed and global batch give the same losses on any engine, to rounding. `ddp` sums the gradients once a step, in fp32,
 after all pieces: exact accumulation costs more bandwidth than summing in bf16, and at the paper's batch of 1,024 sequences less than 2 % of
 a step. (torch's DistributedDataParallel sums in the gradients' own format.) `fsdp2` gathers a block's weights when it needs them and sums
-after each piece.
+after each piece. `deepspeed` is in `zero.py`.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def learner(model: Phi, settings: Training, dtype: torch.dtype, placement: Place
 
     Raises:
         TrainingError: the settings do not go with the engine.
+        MissingDependency: the engine's package is not installed.
     """
     pieces = settings.batch_sequences // min(settings.micro_batch_sequences, settings.batch_sequences)
     if pieces % group.world:
@@ -137,6 +138,10 @@ def learner(model: Phi, settings: Training, dtype: torch.dtype, placement: Place
         _compile(model)
     if placement.recompute:
         _recompute(model)
+    if placement.engine == "deepspeed":
+        from codetextbook.train.zero import Zero  # it imports this module
+
+        return Zero(model, settings, dtype, placement, group)
     return Together(model, settings, dtype, placement, group)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from codetextbook.config import Config
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Engine = Literal["one", "ddp", "fsdp2"]
+Engine = Literal["one", "ddp", "fsdp2", "deepspeed"]
 
 
 class Training(Config):
@@ -69,7 +69,10 @@ class Placement(Config):
     """Which processes train, and what they do to save memory or time: the site's, never part of an identity. Losses agree to rounding."""
 
     engine: Engine = "one"
-    """`one`: a single process. `ddp`: each process holds the whole model. `fsdp2`: each holds its share of it (PyTorch's fully_shard)."""
+    """`one`: a single process. `ddp`: each process holds the whole model. `fsdp2`: each holds its share of it (PyTorch's fully_shard).
+    `deepspeed`: the paper's (§2.3; extra `deepspeed`)."""
+    zero_stage: Literal[1, 2, 3] = 2
+    """What `deepspeed` shares out: 1 masters and moments, 2 gradients too, 3 weights too (arXiv 1910.02054; 2 sends no more than `ddp`)."""
     processes: int = Field(default=1, ge=1, le=1024)
     """Processes on each machine, one for each GPU."""
     machines: int = Field(default=1, ge=1, le=4096)
@@ -91,7 +94,7 @@ class Placement(Config):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.engine == "one" and self.processes * self.machines > 1:
-            raise ValueError('engine "one" is one process on one machine: use "ddp" or "fsdp2"')
+            raise ValueError('engine "one" is one process on one machine: use "ddp", "fsdp2" or "deepspeed"')
         if self.machines > 1 and not self.rendezvous.rpartition(":")[0]:
             raise ValueError("several machines need a rendezvous, HOST:PORT of the first one")
         return self
