@@ -66,7 +66,7 @@ def commands() -> str:
     """Every verb's own help."""
     lines = ["# Commands", "", EXITS, ""]
     for path, command in sorted(_every(main, ("codetextbook",))):
-        context = click.Context(command, info_name=" ".join(path), max_content_width=110, terminal_width=110)
+        context = click.Context(command, info_name=" ".join(path), max_content_width=80, terminal_width=80)
         lines += [f"## {' '.join(path[1:]) or 'codetextbook'}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(lines)
 

@@ -31,6 +31,18 @@ def test_help_and_the_package_import_neither_torch_nor_arrow() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_recipe_and_its_plan_wait_for_no_library_that_computes() -> None:
+    code = (
+        "import sys, codetextbook\n"
+        "from codetextbook.cli import main\n"
+        "assert codetextbook.Recipe.load('laptop').name == 'laptop'\n"
+        "main(['plan', 'laptop', '--json'], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'sklearn', 'scipy', 'pandas', 'transformers', 'altair') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_misspelt_key_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text('name = "my"\nextends = "laptop"\n[curate]\ntreshold = 0.5\n')
     done = run("plan", "my.toml", cwd=tmp_path)

@@ -39,18 +39,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; the packages that it needs are borrowed from this one, codetextbook is not."""
-    root = tmp_path_factory.mktemp("fresh")
+def environment(root: Path, wheel: Path) -> Path:
+    """The programs of a new environment that holds the wheel and nothing else."""
     venv.create(root / "venv", with_pip=False)
     python = root / "venv" / "bin" / "python"
     install = ("-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
     done(sys.executable, *install, cwd=root)
-    (site,) = (root / "venv" / "lib").glob("python*/site-packages")
+    return python.parent
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel; the packages that it needs are borrowed from this one, codetextbook is not."""
+    programs = environment(tmp_path_factory.mktemp("fresh"), wheel)
+    (site,) = programs.parent.glob("lib/python*/site-packages")
     borrowed = [path for path in sys.path if path.endswith("-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n", encoding="utf-8")
-    return root / "venv" / "bin"
+    return programs
 
 
 def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
@@ -75,9 +80,15 @@ def test_it_works_without_the_repository(installed: Path, tmp_path: Path) -> Non
     assert "textbook" in done(installed / "codetextbook", "store", "ls", cwd=tmp_path)
 
 
-def test_a_program_that_is_typed_against_it_sees_types(installed: Path) -> None:
-    (package,) = installed.parent.glob("lib/python*/site-packages/codetextbook")
-    assert (package / "py.typed").exists()
+def test_a_program_that_is_typed_against_it_sees_types(wheel: Path, tmp_path: Path) -> None:
+    client = 'import codetextbook as ct\n\nkept: float = ct.Recipe.load("laptop").curate.keep_share\n'
+    (tmp_path / "right.py").write_text(client, encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(client.replace("float", "bytes"), encoding="utf-8")
+    python = environment(tmp_path, wheel) / "python"  # nothing is borrowed: mypy would read all of torch as well
+    check = (sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "--cache-dir", tmp_path / "cache")
+    told = done(*check, "right.py", "wrong.py", cwd=tmp_path, status=1)
+    assert 'wrong.py:3: error: Incompatible types in assignment (expression has type "float"' in told
+    assert "Found 1 error in 1 file (checked 2 source files)" in told
 
 
 def test_the_dockerfile_has_no_fault_that_a_linter_knows() -> None:

@@ -39,6 +39,15 @@ def test_every_stage_has_a_page_with_all_its_settings(site: Path) -> None:
     assert "codetextbook curate laptop" in words(site / "stages" / "curate.html")
 
 
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_tells_where_it_comes_from_and_what_it_cannot(name: str) -> None:
+    told = explain(name, Recipe(name="defaults")).what
+    assert re.search(r"§\d|paper, appendix|after the paper|\bours\b", " ".join(told.split())), (
+        "no section, and not ours"
+    )
+    assert re.search(r"\bLimits?: \w", told), "no limit"
+
+
 def test_every_verb_and_every_benchmark_is_told(site: Path) -> None:
     told = words(site / "commands.html")
     for verb in ("run", "plan", "report", "view", "store verify", "journal export"):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from browser import Browser
-from served import Viewer
+from served import Viewer, viewing
 
 from codetextbook.store import Artifact, Store
 from codetextbook.view.catalog import Catalog
@@ -272,3 +272,19 @@ def test_no_page_is_wider_than_a_phone(path: str, viewer: Viewer, browser: Brows
 
 def _keys(rows: list[dict[str, object]]) -> list[object]:
     return [row["key"] for row in rows]
+
+
+def test_on_a_phone_every_list_can_be_chosen_without_scrolling(viewer: Viewer, browser: Browser) -> None:
+    browser.size(390, 844)
+    browser.open(viewer.address)
+    right = browser.ask(
+        "Math.max(...[...document.querySelectorAll('nav a')].map(a => a.getBoundingClientRect().right))"
+    )
+    assert right <= 390
+
+
+def test_where_no_report_is_the_page_says_what_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    with viewing(tmp_path) as viewer:
+        answer = viewer.ask("/report")
+    assert answer.status == 404 and "`codetextbook report` makes it" in answer.words

@@ -1,4 +1,4 @@
-"""Did better data make a better model? The paper's Fig 2.1 as an experiment over seeds, with the controls that the paper lacks.
+"""Did better data make a better model? The paper's Fig 2.1 (§2) as an experiment over seeds, with the controls that it lacks.
 
 Arms that share a seed start from the same weights and take the same number of steps of the same size. What they are trained on differs:
 raw code (U), filtered code (F), filtered code and textbooks (FT), and controls drawn blind to quality with as many tokens as F (R by
@@ -8,6 +8,9 @@ Everything below was written down before any arm was trained: the measure (bits 
 prompt, lower is better), the orders U, F, FT and UX, FX, FTX (Page's test), the steps that are compared, and what counts as shown: a 95 %
 interval over seeds and items that lies wholly on one side of 0 (after the first run it was made stricter: of five seeds or more). Other
 measures stand beside it. Raw held-out code is the check on the rest: there U should not lose. Results that go against the paper stay.
+
+Limits: with five seeds no permutation test falls below 0.0625, so verdicts rest on intervals; and what holds for small models and few
+tokens need not hold for large ones.
 """
 
 from __future__ import annotations

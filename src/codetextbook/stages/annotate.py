@@ -11,8 +11,8 @@ How sure the grades are is measured (`agreement.json`): a teacher asked twice, a
 else's file, a person's reviews among them, each by Cohen's kappa and rank correlation with intervals; and what a document cost.
 
 Trade-off: recorded grades are a strong model's, but only for files that it has read; an own corpus needs a teacher or own grades. A missing
-grade is never a zero: what could not be graded is in `rejected`, with a reason. The shipped grades over-sample collections of algorithms,
-so shares of grades say nothing about a corpus.
+grade is never a zero: what could not be graded is in `rejected`, with a reason. Limit: the shipped grades over-sample collections of
+algorithms, so shares of grades say nothing about a corpus.
 """
 
 from __future__ import annotations

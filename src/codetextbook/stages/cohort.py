@@ -1,4 +1,4 @@
-"""The texts of one arm of an ablation: which clean documents, pages and exercises a model is trained on (paper Fig 2.1).
+"""The texts of one arm of an ablation: which clean documents, pages and exercises a model is trained on (paper §2, Fig 2.1).
 
 `filtered` are the documents that `curate` kept; `raw` are all. The others are controls of the filter: documents drawn from all, blind to
 quality, until they hold as many tokens as the filtered ones. `random` draws from the whole; `sources`, `length` and `comments` draw so that

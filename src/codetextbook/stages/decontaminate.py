@@ -10,6 +10,7 @@ Trade-off: a file is removed whole when one of its functions matches. The paper 
 (its headline figures are from the unpruned set), with tau from .95 down to .80; we do it before training, and .95 is our default.
 The embedding distance is off by default: it costs as much as embedding every text and every function in it (`docs/decontamination.md` has
 the measured times), which on a laptop is many times what all the rest of this stage takes. Turn it on where `site.device` is a GPU.
+Limit: a problem retold with other words and another structure is seen by the embedding distance alone, so by default it is not seen.
 Held-out exercises are screened against the benchmarks like the others; that they share no family with the training split is the affair
 of `exercises`.
 """

@@ -1,4 +1,4 @@
-"""Remove exact and near duplicates (The Stack is deduplicated before the paper reads it).
+"""Remove exact and near duplicates (paper §2.1 reads The Stack after others deduplicated it; the way here is ours).
 
 Exact: equal `id` (text after newlines and trailing space are spelt one way). Near: exact Jaccard similarity of code-token 5-grams, for
 candidates that loose MinHash bands propose; greedily, the longest (or the best licensed) stays, and only what is at the threshold to

@@ -6,6 +6,9 @@ solutions, and each verdict's count; then best against base on the same problems
 The paper does not publish its way of decoding: greedy, one sample, is ours. A base model that never saw the exercises' format is judged by
 the same protocol, and its score says as much about format as about skill.
 
+Limit: 164 problems, one sample each, leave an interval of up to 8 points to either side, and one
+trained model says nothing of another seed.
+
 `codetextbook evaluate --rescore` takes what the models wrote from an artifact with other settings of scoring, and no model runs. `exam` is
 the same for one model that this package did not train.
 """

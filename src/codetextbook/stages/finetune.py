@@ -1,7 +1,8 @@
 """The tuned model: the base trained further on CodeExercises, with a checkpoint every so many steps (paper §2.3).
 
 The paper: 6,000 steps at an effective batch of 256 and a tenth of the learning rate, saved every 1,000 steps, the best kept; by what rule
-is not published: see `select`. Sequences, loss and loop are those of pretraining.
+is not published: see `select`. Sequences, loss and loop are those of pretraining. Limit: the loss is on every
+token, so a model also learns to write prompts; on bodies alone it gained nothing (`docs/log.md`).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ rejected here, by name.
 
 By default every text is there once. `tokens` and `weights` make the training array a mixture of exactly so many tokens instead.
 
+Limit: a sequence may hold the end of one text and the start of the next, and attention looks across, as in the paper.
+
 Texts are encoded part by part on the site's engine and gathered from there, so memory holds about 100 bytes a text and none of its tokens;
 the disk holds the tokens twice until the stage ends.
 """

@@ -1,9 +1,10 @@
-"""What held-out texts cost a model, in bits per byte: the measure of small models, whose pass@1 lies at its floor (DataDecide, 2504.11393).
+"""What held-out texts cost a model, in bits per byte: the measure of small models, whose pass@1 lies at its floor (after the
+paper: DataDecide, 2504.11393).
 
 Four sets: HumanEval's reference solutions given their prompts; solutions of exercise families that no training split holds, given
 theirs; documents that no arm was trained on and the filter would have kept; and any such documents, kept or not. Bits per byte, unlike
 loss a token, compare across vocabularies. A model of better data should gain on the first and need not on the last: one that wins
-everywhere shows that something else was measured.
+everywhere shows that something else was measured. Limit: a right program that is written otherwise than the reference counts as costly.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The paper: 1.3B parameters, 50 billion tokens, effective batch 1,024 sequences of 2,048, fp16; phi-1-base is the checkpoint at step 24,000
 of a schedule of 36,000. The loop is `codetextbook.train`; what a step does follows from the settings and its number alone, so a run that
-was killed goes on bit for bit.
+was killed goes on bit for bit. Limit: the same bits come only of the same machine, torch, threads and number of processes; elsewhere losses
+agree to rounding (`docs/training.md`).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ comes nearest, with both texts: it is what splits the problems into similar and 
 
 Unlike `decontaminate`, this compares short functions too (`min_nodes` 1), as the paper seems to: it must err on the side of pruning. What
 `decontaminate` has removed before is not here to be pruned; `[decontaminate] ast = "report"` leaves the paper's whole experiment to this.
+Limit: the rate sees shape and not meaning, so short functions of one shape go together, whatever they compute.
 """
 
 from __future__ import annotations

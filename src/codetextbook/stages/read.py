@@ -4,7 +4,7 @@ Each file becomes a document or a rejection with its reason: nothing is skipped 
 the same files give the same artifact on every machine. A cap is a seeded sample, not the head of a list.
 
 Sources are `codetextbook.sources`. They are gone through twice, to count, so that a cap can be a fair draw, and to read. Both times as a
-stream: memory does not grow with the corpus, but for one byte a file where a cap applies. What a source holds is not part of the
+stream: memory does not grow with the corpus, but for one byte a file where a cap applies. Limit: what a source holds is not part of the
 artifact's id: raise `revision` after files have changed.
 """
 

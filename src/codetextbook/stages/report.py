@@ -1,8 +1,10 @@
-"""What we learnt: one offline page (`report.html`) and the facts it shows (`report.json`).
+"""What we learnt: one offline page (`report.html`) and the facts it shows (`report.json`). The page is ours; the paper's figures that it
+repeats are those of §2.1 to §5.
 
 `report.json` is deterministic and part of the artifact's digest; the page also shows times, and the ablation on this run's data if the
 workspace has one, so it is volatile. The paper's figures stand
 in a table of their own with a sentence that they are not comparable. What a stage did not record is said to be missing, not left out.
+Limit: nothing is measured here, so a report knows one run of one seed; `ablate` is what compares.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The paper's rule is not published. Ours: each checkpoint completes the same validation exercises (topics that training never saw), and the
 one that solves most is taken; equal ones by validation loss, then the later one. `validation_loss` alone is quicker and needs no sandbox.
-Both are shown for every checkpoint, so that the best and the last can be compared.
+Both are shown for every checkpoint, so that the best and the last can be compared. Limit: the best of several scores is too good a score;
+what it is worth, the exams say.
 """
 
 from __future__ import annotations

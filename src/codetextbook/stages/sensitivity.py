@@ -3,6 +3,7 @@
 The best model sits each benchmark as it is, and again altered in each way (`benchmarks.altered`), under one protocol. Compared problem by
 problem: solved before and after, by McNemar's test, and the bits that a byte of the reference costs after the prompt, which moves where
 pass@1 is at its floor. A problem that an alteration leaves as it is counts too; how many were altered is told.
+Limit: alterations follow fixed rules, in English alone, and are milder than a person's.
 """
 
 from __future__ import annotations

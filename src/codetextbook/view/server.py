@@ -146,7 +146,9 @@ class Viewer:
         """The newest report, as it was written."""
         reports = self.catalog.of("report")
         if not reports:
-            return self.nothing(request)
+            return self._page(
+                "fault", title="Report", error="no report yet: `codetextbook report` makes it", status_code=404
+            )
         page = self.catalog.file(reports[0], "report.html").read_text(encoding="utf-8")
         return HTMLResponse(page, headers={"Content-Security-Policy": REPORT_POLICY})
 
