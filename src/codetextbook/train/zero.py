@@ -144,8 +144,8 @@ class Zero:
 
     def _take(self, name: str, key: str, whole: Tensor) -> None:
         """Put this process's part of a whole master, or of a moment of it, in place."""
-        weight, utils = self._named[name], self._deepspeed.utils
-        whole = whole.to(weight.device)
+        weight: Any = self._named[name]
+        utils, whole = self._deepspeed.utils, whole.to(weight.device)
         if self._stage != 3 and key == "weight":
             utils.safe_set_full_fp32_param(weight, whole)
         elif self._stage != 3:
