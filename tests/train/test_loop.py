@@ -157,6 +157,21 @@ def test_compiled_blocks_learn_the_same_dropout_included(tmp_path: Path, monkeyp
         run(tmp_path / "without", settings, Placement(compiled=True))
 
 
+def test_what_the_model_writes_on_the_way_is_shown_and_changes_nothing(tmp_path: Path) -> None:
+    usual = run(tmp_path / "usual")
+    shown = run(tmp_path / "shown", placement=Placement(sample_every_steps=10))
+    assert losses(shown) == losses(usual) and same_weights(shown.model, usual.model)
+    log = [json.loads(line) for line in (tmp_path / "shown" / "metrics.jsonl").read_text().splitlines()]
+    found = {row["step"]: row["sample"] for row in log if "sample" in row}
+    assert list(found) == [10, 20, 30]
+    ids = found[30]
+    half = TINY.context // 2
+    assert len(ids) == 2 * half and ids[:half] == found[10][:half]
+    with torch.no_grad():
+        likeliest = shown.model(torch.tensor([ids[:-1]])).argmax(-1)[0, half - 1 :]
+    assert likeliest.tolist() == ids[half:]
+
+
 def test_weight_decay_reaches_matrices_alone(tmp_path: Path) -> None:
     still = {
         "learning_rate": 0.5,

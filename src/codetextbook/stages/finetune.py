@@ -47,6 +47,7 @@ def finetune(cfg: Finetune, vocab: Artifact, practice: Artifact, base: Artifact,
     trained = lesson.teach(
         model,
         cfg,
+        vocabulary,
         out=out,
         device=site.device,
         threads=site.threads,

@@ -36,7 +36,9 @@ def pretrain(cfg: Pretrain, vocab: Artifact, lessons: Artifact, *, out: Writer, 
     vocabulary = vocabulary_of(vocab, cfg.model)
     lesson = Lesson.of(lessons, context=cfg.model.context, seed=cfg.seed)
     model = Phi(cfg.model).initialise(cfg.seed)
-    trained = lesson.teach(model, cfg, out=out, device=site.device, threads=site.threads, placement=site.training)
+    trained = lesson.teach(
+        model, cfg, vocabulary, out=out, device=site.device, threads=site.threads, placement=site.training
+    )
     save(trained.model, vocabulary, out.file, "model")
     out.fact("parameters", cfg.model.parameters)
     keep_metrics(trained.metrics, cfg, lesson, out)

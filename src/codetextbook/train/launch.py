@@ -156,9 +156,11 @@ class _Watch:
             return
         self.read += sum(len(line.encode()) for line in lines)
         row, now = json.loads(lines[-1]), time.monotonic()
+        samples = [json.loads(line)["sample"] for line in lines if '"sample"' in line]
         self.began = self.began or (row["tokens"], now)
         rate = (row["tokens"] - self.began[0]) / max(now - self.began[1], 1e-9)
-        self.progress(row["step"], self.steps, {"loss": row["loss"], "tokens/s": rate})
+        facts = {"loss": row["loss"], "tokens/s": rate} | ({"sample": samples[-1]} if samples else {})
+        self.progress(row["step"], self.steps, facts)
 
 
 def _phi(config: PhiConfig, path: Path) -> Phi:

@@ -21,6 +21,9 @@ from codetextbook.train.settings import Placement, Training
 from codetextbook.train.tokens import Tokens
 from codetextbook.train.utilisation import MACHINE, machine
 
+SAMPLES = "samples.jsonl"
+"""Volatile part of a training's artifact: what the model wrote on the way, a `step` and a `text` on each line."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -51,6 +54,7 @@ class Lesson:
         self,
         model: Phi,
         cfg: Training,
+        vocabulary: Tokenizer,
         *,
         out: Writer,
         device: str,
@@ -64,6 +68,10 @@ class Lesson:
             path.write_text(json.dumps(ground.told(), indent=1) + "\n", encoding="utf-8")
 
         def tell(done: int, total: int, facts: dict[str, Any]) -> None:
+            if "sample" in facts:
+                facts = facts | {"sample": vocabulary.decode(facts["sample"], skip_special_tokens=False)}
+                with (out.scratch / SAMPLES).open("a", encoding="utf-8") as log:
+                    log.write(json.dumps({"step": done, "text": facts["sample"]}) + "\n")
             out.progress(done, total, "steps", **facts, **ground.shares(facts["tokens/s"]))
 
         if placement.engine == "one":
@@ -102,10 +110,10 @@ def vocabulary_of(vocab: Artifact, model: PhiConfig) -> Tokenizer:
 def keep_metrics(rows: Sequence[dict[str, Any]], cfg: Training, lesson: Lesson, out: Writer) -> None:
     """Write every step's metrics, their facts, and the flow of steps; times go into a volatile part."""
     out.table("metrics", 0, to_table(rows, METRICS))
-    log = out.scratch / "metrics.jsonl"
-    if log.exists():
-        with out.volatile("metrics.jsonl") as path:
-            path.write_bytes(log.read_bytes())
+    for log in (out.scratch / "metrics.jsonl", out.scratch / SAMPLES):
+        if log.exists():
+            with out.volatile(log.name) as path:
+                path.write_bytes(log.read_bytes())
     measured = [row for row in rows if row.get("validation_loss") is not None]
     skipped = sum(row["skipped"] for row in rows)
     out.fact("tokens", rows[-1]["tokens"])

@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 
 from codetextbook.errors import TrainingError
-from codetextbook.model.phi import Phi
+from codetextbook.model.phi import Cache, Phi
 from codetextbook.train import checkpoint
 from codetextbook.train.group import Group
 from codetextbook.train.loader import Sequences
@@ -36,6 +36,9 @@ from codetextbook.train.settings import Placement, Training
 SKIPS_IN_A_ROW = 20
 CHECKPOINT_SHARE = 0.02
 """Share of the time that writing checkpoints may take."""
+
+SAMPLE_TOKENS = 48
+"""Tokens of the validation array that a sample goes on from, and as many more."""
 
 METRICS = pa.schema(
     [
@@ -68,8 +71,8 @@ class Trained(NamedTuple):
     metrics: list[dict[str, Any]]
 
 
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Told (steps done, steps in all, facts)."""
+Progress = Callable[[int, int, dict[str, Any]], None]
+"""Told (steps done, steps in all, facts): numbers, and now and then the ids of a `sample`."""
 Keep = Callable[[int, Callable[[], Phi]], None]
 """Told a step that is to be kept, with a way to get the model as it is then, in full precision."""
 
@@ -151,13 +154,15 @@ class _Loop:
             for step in range(start, self.settings.steps):
                 row = self._step(step)
                 self.rows.append(row)
-                self._log(row, time.monotonic() - began)
                 done = step + 1
+                every = self.placement.sample_every_steps
+                sample = {"sample": self._sample()} if every and done % every == 0 else {}
+                self._log(row | sample, time.monotonic() - began)
                 if keeping is not None and (done % keeping.every_steps == 0 or done == self.settings.steps):
                     keeping.keep(done, self._full)
                 if progress is not None:
                     rate = (done - start) * self._tokens_per_step / (time.monotonic() - began)
-                    progress(done, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row))
+                    progress(done, self.settings.steps, {"loss": row["loss"], "tokens/s": rate} | _told(row | sample))
                 if self._due(done):
                     self.saver.save(done, self.learner.state, self._notes())
                     self.saved = time.monotonic()
@@ -237,6 +242,22 @@ class _Loop:
             "bits_per_byte": loss / math.log(2) / self.data.validation_bytes_per_token,
         }
 
+    @torch.no_grad()
+    def _sample(self) -> list[int]:
+        """The beginning of the validation array and what the model writes after it, each time the likeliest token: as ids."""
+        model = self._full()  # all have to ask
+        if self.group.rank:
+            return []
+        config, source = model.config, self.data.validation or self.data.train
+        ids = source.at([0]).ids_bt[0, : min(SAMPLE_TOKENS, config.context // 2)].tolist()
+        cache, new = Cache(config, 1, 2 * len(ids), model.embed.weight), list(ids)
+        for _ in range(len(ids)):
+            states_btd = model.hidden_states(torch.tensor([new]), cache=cache)
+            cache.lengths[0] += len(new)
+            new = [int(model.head(states_btd[0, -1]).argmax())]
+            ids += new
+        return ids
+
     def _full(self) -> Phi:
         with torch.device("meta"):
             copy = Phi(self.config)
@@ -276,9 +297,9 @@ class _Loop:
             warnings.warn(f"step {row['step']:,} is missing in metrics.jsonl: {error}", RuntimeWarning, stacklevel=2)
 
 
-def _told(row: dict[str, Any]) -> dict[str, float]:
+def _told(row: dict[str, Any]) -> dict[str, Any]:
     """What whoever follows is told of a step beside its loss, as far as it was measured."""
-    names = ("learning_rate", "gradient_norm", "validation_loss", "bits_per_byte")
+    names = ("learning_rate", "gradient_norm", "validation_loss", "bits_per_byte", "sample")
     return {name: row[name] for name in names if row.get(name) is not None}
 
 

@@ -85,9 +85,10 @@ class Placement(Config):
     """Minutes between checkpoints of a training in progress; fewer are written where that would take over 2 % of the time."""
     save_every_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps between checkpoints, whatever they cost; unset: by minutes alone."""
+    sample_every_steps: int = Field(default=250, ge=0)
+    """Optimizer steps between two looks at what the model writes after the beginning of the validation array; 0 is never."""
     recompute: bool = False
     """Activations inside the blocks are computed again on the way back: about a third more work for a fraction of the memory."""
-
     compiled: bool = False
     """Blocks go through torch.compile, on a machine with a compiler: worth its minute or two in long trainings. Dropout stays the same."""
 
