@@ -13,6 +13,7 @@ from rich.table import Table
 from codetextbook.stages.contract import Step
 from codetextbook.store import Artifact
 
+REASONS_TOLD = 4
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_BETWEEN_EVENTS = 1.0
 
@@ -72,9 +73,10 @@ def summary(artifact: Artifact) -> str:
     flow = artifact.manifest["flow"]
     line = f"{flow['rows_in']:,} {flow['unit']} in, {flow['rows_kept']:,} kept"
     reasons = sorted(flow["rejected"].items(), key=lambda entry: -entry[1])
-    if reasons:
-        line += "; " + ", ".join(f"{count:,} {reason}" for reason, count in reasons[:4])
-    return line + (f", and {len(reasons) - 4} reasons more" if len(reasons) > 4 else "")
+    shown = reasons if len(reasons) <= REASONS_TOLD + 1 else reasons[:REASONS_TOLD]
+    if shown:
+        line += "; " + ", ".join(f"{count:,} {reason}" for reason, count in shown)
+    return line + (f", and {len(reasons) - len(shown)} other reasons" if len(reasons) > len(shown) else "")
 
 
 class Lines:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, NamedTuple
@@ -71,12 +71,12 @@ class Planned:
 
 def plan(recipe: Recipe, site: Site, store: Store, steps: Mapping[str, Step]) -> list[Planned]:
     """A line for each step. Nothing runs, nobody is asked, nothing is spent."""
-    earlier = {artifact.stage: artifact for artifact in store.artifacts()}
+    artifacts = store.artifacts()
     expected = _expected(recipe, steps)
     lines = []
     for step in steps.values():
         found = store.find(step.stage.name, step.id)
-        line = _line(step, found, earlier.get(step.stage.name), expected.get(step.name), store, recipe)
+        line = _line(step, found, _earlier(step, artifacts), expected.get(step.name), store, recipe)
         asking = None if found else _asking(step, store)
         lines.append(line if asking is None else _with_teacher(line, asking, site))
     return lines
@@ -84,13 +84,25 @@ def plan(recipe: Recipe, site: Site, store: Store, steps: Mapping[str, Step]) ->
 
 def seconds_to_come(recipe: Recipe, store: Store, steps: Mapping[str, Step]) -> dict[str, float]:
     """Seconds that each step is expected to take, by its id, as far as `plan` knows them without looking at prompts."""
-    earlier = {artifact.stage: artifact for artifact in store.artifacts()}
+    artifacts = store.artifacts()
     expected = _expected(recipe, steps)
     lines = [
-        _line(step, None, earlier.get(step.stage.name), expected.get(name), store, recipe)
+        _line(step, None, _earlier(step, artifacts), expected.get(name), store, recipe)
         for name, step in steps.items()
     ]
     return {line.id: line.seconds for line in lines if line.seconds is not None}
+
+
+def _earlier(step: Step, artifacts: Sequence[Artifact]) -> Artifact | None:
+    """Of the artifacts of its stage, oldest first, the one whose inputs and settings are most like it, and of these the newest."""
+    settings = step.config.model_dump(mode="json")
+
+    def likeness(artifact: Artifact) -> tuple[bool, int]:
+        manifest = artifact.manifest
+        same = sum(manifest["config"].get(name) == value for name, value in settings.items())
+        return manifest["inputs"].keys() == step.input_ids.keys(), same
+
+    return max((one for one in reversed(artifacts) if one.stage == step.stage.name), key=likeness, default=None)
 
 
 def _line(

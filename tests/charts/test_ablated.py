@@ -12,7 +12,7 @@ from codetextbook.store import Artifact, Store, Writer
 
 ARMS = ("U", "R", "L", "F", "FT", "UX", "RX", "FX", "FTX")
 EMPTY: dict[str, Any] = dict.fromkeys(
-    ("duplicates", "quality", "pages", "exercises", "contamination", "model", "selection", "scores")
+    ("syntax", "duplicates", "quality", "pages", "exercises", "contamination", "model", "selection", "scores")
 ) | {"flow": [], "training": {}, "diversity": [], "grid": [], "samples": [], "lineage": []}
 EMPTY["paper"] = {"rows": [], "sentence": ""}
 NO_TIMES: dict[str, Any] = {"seconds": {}, "speed": {}, "machines": {}}

@@ -103,6 +103,13 @@ def test_the_documents_themselves_are_the_sample_once_they_are_there(tiny_run: R
     assert "of the documents" in line.note
 
 
+def test_a_stage_that_is_used_twice_is_told_by_what_it_made_for_the_like(tiny_run: Run) -> None:
+    made = {name: tiny_run.make(name).manifest["flow"]["rows_in"] for name in ("pack_pretrain", "pack_finetune")}
+    changed = Run(tiny_run.recipe.replace({"exercises.seed": 9, "textbook.seed": 9}), tiny_run.work).plan()
+    found = {line.name: line.rows_in for line in changed if line.name in made and line.known == "earlier"}
+    assert found == made and len(set(made.values())) == 2
+
+
 def test_an_estimate_holds_the_mean_it_was_drawn_from_and_never_more_than_the_limit_of_an_answer() -> None:
     requests = [Request((Message("user", "x" * (1_000 + 10 * k)),), max_tokens=50) for k in range(100)]
     found = estimate(Asking("m", 1_000, requests, [32] * 9, ""), Prices(1.0, 10.0), in_flight=10)
