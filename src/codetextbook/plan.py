@@ -87,8 +87,7 @@ def seconds_to_come(recipe: Recipe, store: Store, steps: Mapping[str, Step]) -> 
     artifacts = store.artifacts()
     expected = _expected(recipe, steps)
     lines = [
-        _line(step, None, _earlier(step, artifacts), expected.get(name), store, recipe)
-        for name, step in steps.items()
+        _line(step, None, _earlier(step, artifacts), expected.get(name), store, recipe) for name, step in steps.items()
     ]
     return {line.id: line.seconds for line in lines if line.seconds is not None}
 
