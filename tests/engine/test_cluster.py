@@ -60,7 +60,7 @@ def test_two_nodes_give_the_same_bytes_and_a_killed_one_loses_nothing(tmp_path: 
             time.sleep(0.1)
         if driver.poll() is None:
             kill_raylet(cluster.worker)
-        _, errors = driver.communicate(timeout=200)
+        _, errors = driver.communicate(timeout=300)
     finally:
         end(driver)
     assert driver.returncode == 0, errors

@@ -26,6 +26,7 @@ from codetextbook.stages.read import Read, StandardLibrary, read
 from codetextbook.store import Artifact, Store
 
 STUCK_SECONDS = 120
+JOIN_SECONDS = 150
 
 
 class Watched(RayEngine):
@@ -76,6 +77,22 @@ def square(number: int) -> int:
     return number * number
 
 
+def node_of(number: int) -> str:
+    """Where this task runs, after a while."""
+    import ray
+
+    time.sleep(0.2)
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def await_both_nodes(address: str) -> None:
+    """Wait until two nodes take tasks: on a busy machine the second one's first process may need longer than a whole stage."""
+    deadline = time.monotonic() + JOIN_SECONDS
+    while len(set(RayEngine(address).map(node_of, range(8)))) < 2:
+        if time.monotonic() > deadline:
+            raise AssertionError("one node alone takes tasks")
+
+
 def refuse(number: int) -> int:
     raise InputError(f"{number} is refused", where="there", hint="another")
 
@@ -106,6 +123,7 @@ def main(root: Path, address: str) -> None:
     except InputError as error:
         found["refusal"] = str(error)
     made = {"here": stages(root / "here", Site(workers=1))}
+    await_both_nodes(address)
     for name, fatal in (("two", ""), ("dying", "dedup")):
         notes = root / f"{name}.notes"
         notes.mkdir()

@@ -125,6 +125,7 @@ def test_why_tells_lineage_and_the_fate_of_a_document(tiny_run: Run) -> None:
     told = run("why", curated.id, "--work", str(tiny_run.work)).stdout
     assert [line.split()[0] for line in told.splitlines()] == [
         "curate",
+        "read",
         "dedup",
         "read",
         "annotate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,11 @@ def test_a_run_that_is_not_there_is_refused_with_where_to_look(tiny_run: Run) ->
     assert "codetextbook store ls" in done.output
 
 
-def test_a_report_is_drawn_anew_with_what_the_workspace_has_now(tiny_run: Run) -> None:
-    page = side_by_side.page(tiny_run.make("report"))
+def test_a_report_is_drawn_anew_with_what_the_workspace_has_now(tiny_run: Run, tmp_path: Path) -> None:
+    tiny_run.make("report")
+    own = Run(tiny_run.recipe, tmp_path)
+    for step in own.steps.values():
+        shutil.copytree(tiny_run.store.folder(step.stage.name, step.id), own.store.folder(step.stage.name, step.id))
+    page = side_by_side.page(own.make("report"))
     assert "no finished ablation on this run's data" in page
     assert "of the peak measured with matrix products" in page

@@ -38,7 +38,7 @@ class RayEngine:
             Exception: what `function` raised, as it raised it.
         """
         ray = _connected(self.address)
-        task = ray.remote(num_cpus=1, max_retries=RETRIES)(apply_all)
+        task = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(apply_all)
         shared = ray.put(function)
         waiting: deque[Any] = deque()
         try:
