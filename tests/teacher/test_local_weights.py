@@ -19,7 +19,7 @@ from codetextbook.errors import ConfigError, InputError
 from codetextbook.site import TeacherSite
 from codetextbook.teacher import Failure, Message, Reply, Request, ask_all, connect, yes_share
 from codetextbook.teacher import weights as weights_module
-from codetextbook.teacher.local import LocalModel, common_start
+from codetextbook.teacher.local import LocalModel, common_start, draw
 from codetextbook.teacher.weights import Weights, find
 
 transformers = pytest.importorskip("transformers")
@@ -180,6 +180,25 @@ def test_a_run_that_is_broken_off_stops_within_a_step_and_keeps_what_was_answere
     (kept,) = ask_all(again, [asked(1, max_tokens=10)])
     assert isinstance(kept, Reply) and again.facts()["from the journal"] == 1
     again.close()
+
+
+def test_points_spread_evenly_draw_every_token_as_often_as_its_chance_says() -> None:
+    points, vocabulary = 20_000, 1_300
+    logits = 3 * torch.randn(vocabulary, generator=torch.Generator().manual_seed(0))
+    chances = torch.softmax(logits.double() / 0.7, -1)
+    even = (torch.arange(points) + 0.5) / points
+    drawn = draw(logits.expand(points, -1), torch.full((points,), 0.7), even)
+    counts = torch.bincount(drawn, minlength=vocabulary)
+    assert (counts - points * chances).abs().max() < 2
+    assert torch.equal(drawn, drawn.sort().values)
+
+
+def test_the_ends_of_the_points_draw_tokens_that_have_a_chance() -> None:
+    logits = torch.full((2, 1_030), float("-inf"))
+    logits[:, [3, 700]] = 0.0
+    assert draw(logits, torch.ones(2), torch.tensor([0.0, 1.0])).tolist()[0] == 3
+    assert draw(logits, torch.ones(2), torch.tensor([0.4, 0.6])).tolist() == [3, 700]
+    assert draw(logits, torch.ones(2), torch.tensor([1.0, 1.0])).tolist()[1] in (3, 700)
 
 
 def test_what_is_shared_and_what_is_likelier() -> None:

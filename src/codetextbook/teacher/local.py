@@ -28,6 +28,7 @@ from codetextbook.teacher.protocol import Again, Failure, Reply, Request, unhear
 from codetextbook.teacher.slots import Prefix, Slots
 from codetextbook.teacher.weights import Weights, load_transformers
 
+DRAW_BLOCK = 512
 SHORTEST_PREFIX = 32
 STOP_WINDOW_TOKENS = 24
 QUEUE_FACTOR = 4
@@ -197,12 +198,14 @@ class LocalModel:
 
     def _choose(self, rows: Sequence[Row], logits: torch.Tensor) -> list[int]:
         """The next token of each row: the likeliest, or drawn at the row's temperature."""
-        chosen: list[int] = logits.argmax(-1).tolist()
-        for place, row in enumerate(rows):
-            if row.generator is not None:
-                heat = torch.softmax(logits[place].float() / row.ready.request.temperature, -1)
-                chosen[place] = int(torch.multinomial(heat, 1, generator=row.generator))
-        return chosen
+        chosen = logits.argmax(-1)
+        drawn = [(place, row) for place, row in enumerate(rows) if row.generator is not None]
+        if drawn:
+            places = [place for place, _ in drawn]
+            heats = torch.tensor([row.ready.request.temperature for _, row in drawn], device=self.device)
+            points = [torch.rand(1, generator=row.generator, device=self.device) for _, row in drawn]
+            chosen[places] = draw(logits[places], heats, torch.cat(points))
+        return list(chosen.tolist())
 
     def _ended(self, row: Row) -> Reply | None:
         """The reply of a row that has ended; None where it goes on."""
@@ -289,6 +292,27 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     if device.type != "cpu":
         return torch.bfloat16
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+def draw(logits: torch.Tensor, heats: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """A token of each row, `[R]`, drawn by its point from 0 to 1 out of the softmax of `logits / heats`, `[R, V]` and `[R]`.
+
+    All rows at once and by sums of blocks: `torch.multinomial` with a generator for each row took longer than the model.
+    """
+    chances = torch.softmax(logits.float() / heats[:, None], -1)
+    blocks = torch.nn.functional.pad(chances, (0, -chances.shape[1] % DRAW_BLOCK)).unflatten(1, (-1, DRAW_BLOCK))
+    sums = blocks.sum(-1)
+    goals = points * sums.sum(-1)
+    block = _reached(sums, goals)[:, None]
+    inside = blocks.take_along_dim(block[..., None], 1)[:, 0]
+    before = (sums.cumsum(-1) - sums).take_along_dim(block, 1)[:, 0]
+    return block[:, 0] * DRAW_BLOCK + _reached(inside, goals - before)
+
+
+def _reached(shares: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    """The first place of each row at which its sum so far is over its goal; the largest share where rounding leaves none."""
+    over = shares.cumsum(-1) > goals[:, None]
+    return torch.where(over.any(-1), over.int().argmax(-1), shares.argmax(-1))
 
 
 def give(done: asyncio.Future[Reply | Failure], reply: Reply | Failure) -> None:
