@@ -30,12 +30,17 @@ class Misbehaving:
         self.keys: list[str] = []
         self.heads: list[bytes] = []
         self.now = self.most = 0
+        self.connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self.count_file, self.delay_seconds = count_file, delay_seconds
         self.answer = ""
         """What every good answer says; empty: the question again."""
 
     async def serve(self, port: int = 0) -> asyncio.Server:
-        return await asyncio.start_server(self._connection, "127.0.0.1", port, limit=2**24)
+        return await asyncio.start_server(self._accept, "127.0.0.1", port, limit=2**24)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Remember the connection before its task runs: a task that is cancelled before its first step closes nothing."""
+        self.connections[writer] = asyncio.get_running_loop().create_task(self._connection(reader, writer))
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,6 +50,7 @@ class Misbehaving:
             pass
         finally:
             writer.close()
+            self.connections.pop(writer)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))

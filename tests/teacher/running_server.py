@@ -37,10 +37,13 @@ class Running(Misbehaving):
         self._loop.close()
 
     async def _end(self) -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        for writer in self.connections:
+            writer.close()
+        self.connections.clear()
         await asyncio.sleep(0)
 
     def stop(self) -> None:
