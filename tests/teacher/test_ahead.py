@@ -19,7 +19,7 @@ from codetextbook.stages.annotate import Annotate, annotate
 from codetextbook.stages.contract import _Made, make
 from codetextbook.stages.textbook import Textbook, textbook
 from codetextbook.store import Store, Writer
-from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect
+from codetextbook.teacher import Failure, Reply, ask_ahead, ask_all, connect, connect_ahead
 
 
 def test_what_was_asked_ahead_is_not_asked_again_and_failures_are_remembered(server: Running, tmp_path: Path) -> None:
@@ -34,6 +34,26 @@ def test_what_was_asked_ahead_is_not_asked_again_and_failures_are_remembered(ser
     assert asked["[drop x9] gone"] == 2 and asked["[400 x9] bad"] == 1
     assert [isinstance(one, Reply) for one in replies] == [True] * 9 + [False] * 2
     assert [one.reason for one in replies if isinstance(one, Failure)] == ["request_refused", "connection_lost"]
+
+
+def test_a_later_round_is_told_of_unless_the_journal_answers_it(server: Running, tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    known, new = ([question(f"{word} {k}") for k in range(6)] for word in ("known", "new"))
+    server.delay_seconds = 0.4
+    with connect_ahead(
+        endpoint(server, requests_in_flight=2),
+        tmp_path / "j.sqlite3",
+        known,
+        model="",
+        tell=lambda done, **rest: told.append({"done": done, **rest}),
+    ) as teacher:
+        assert [one["done"] for one in told] == [1, 2, 3, 4, 5, 6] and "unit" not in told[0]
+        told.clear()
+        ask_all(teacher, known)
+        assert told == []
+        ask_all(teacher, new)
+        assert told[-1]["done"] == told[-1]["total"] == 6 and told[-1]["unit"] == "further replies"
+    server.delay_seconds = 0.0
 
 
 def test_a_repair_is_asked_ahead_too(server: Running, tmp_path: Path) -> None:

@@ -9,14 +9,21 @@ would else ask part by part, and wait for the slowest reply of each (for a day e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Generic, NamedTuple, TypeVar
 
 from codetextbook.errors import TeacherError
 from codetextbook.teacher.protocol import Failure, Message, Reply, Request, Teacher
 
 T = TypeVar("T")
+
+QUIET_SECONDS = 1.0
+"""A round that is over before is not told of: the journal answered it."""
+_later: ContextVar[Callable[[int, int], None] | None] = ContextVar("later", default=None)
 
 
 class Answer(NamedTuple, Generic[T]):
@@ -58,6 +65,26 @@ def ask_objects(
 
     _run(teacher, requests, converse, answers.__setitem__)
     return [answers[place] for place in range(len(requests))]
+
+
+@contextlib.contextmanager
+def later_rounds(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """`tell` hears, after each answer of a round that nobody else watches, of how many questions how many are answered."""
+    token = _later.set(tell)
+    try:
+        yield
+    finally:
+        _later.reset(token)
+
+
+def _unless_quick(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    began = time.monotonic()
+
+    def watch(done: int) -> None:
+        if time.monotonic() - began > QUIET_SECONDS:
+            tell(done, total)
+
+    return watch
 
 
 def ask_ahead(
@@ -106,6 +133,9 @@ def _run(
     faults: list[TeacherError] = []
     waiting = iter(enumerate(requests))
     answered = 0
+    later = _later.get()
+    if watch is None and later is not None and isinstance(requests, Sequence):
+        watch = _unless_quick(later, len(requests))
 
     async def work() -> None:
         nonlocal answered

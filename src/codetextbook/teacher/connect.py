@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from codetextbook.errors import ConfigError, TeacherError
-from codetextbook.teacher.ask import ask_ahead
+from codetextbook.teacher.ask import ask_ahead, later_rounds
 from codetextbook.teacher.client import BuiltIn
 from codetextbook.teacher.journal import Journal, Limits
 from codetextbook.teacher.journalled import Journalled, Patience
@@ -138,14 +138,16 @@ def connect_ahead(
 ) -> Iterator[Connected]:
     """A site's teacher that has answered all these requests, for a stage that then works part by part; closed at the end.
 
-    `tell` hears how many answers there are, and the teacher's facts by name. `read` and `repair`: as for `ask_ahead`.
+    `tell` hears how many answers there are, and the teacher's facts by name; of the questions that follow from answers (repairs, tests)
+    also their `total` and `unit`. `read` and `repair`: as for `ask_ahead`.
 
     Raises:
         TeacherError: as `connect`; or the teacher cannot go on.
     """
     with contextlib.closing(connect(endpoint, journal, model=model)) as teacher:
         ask_ahead(teacher, requests, read, repair=repair, watch=lambda done: tell(done, **teacher.facts()))
-        yield teacher
+        with later_rounds(lambda done, total: tell(done, total=total, unit="further replies", **teacher.facts())):
+            yield teacher
 
 
 def prices_of(endpoint: Endpoint, name: str) -> Prices:
