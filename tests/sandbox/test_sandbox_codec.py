@@ -30,6 +30,21 @@ def test_plain_data_comes_back_equal_and_of_the_same_type(value: object) -> None
     assert back == value and type(back) is type(value) and repr(type(back)) == repr(type(value))
 
 
+@given(st.lists(st.integers() | st.floats(allow_nan=False) | st.booleans(), min_size=8, max_size=40), st.booleans())
+def test_rows_of_numbers_come_back_number_by_number(numbers: list[float], as_tuple: bool) -> None:
+    row = tuple(numbers) if as_tuple else numbers
+    back = decode(encode(row))
+    assert back == row and type(back) is type(row) and list(map(type, back)) == list(map(type, row))
+
+
+@pytest.mark.parametrize("length", [7, 8, 1023, 1024, 1025, 3000])
+def test_long_rows_of_two_types_cross_in_pieces(length: int) -> None:
+    row = [(-1) ** k * k if k % 3 else k / 3 for k in range(length)]
+    back = decode(encode(row))
+    assert back == row and list(map(type, back)) == list(map(type, row))
+    assert len(encode(row)) < 10 * length + 16
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
     try:

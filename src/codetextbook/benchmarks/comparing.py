@@ -1,11 +1,10 @@
 """How the plus tests compare an answer with the reference's. Its source runs in the sandbox beside the tests: it imports nothing of ours.
 
 Numbers that are not whole are compared with a tolerance, as evalplus does (its own, or 1e-6 where any expected number is a float); all else
-must be equal. Where the reference answers with a match object, which no other process can hold, only truth is compared.
+must be equal.
 """
 
 import math
-import re
 
 DEFAULT_TOLERANCE = 1e-6
 
@@ -29,11 +28,6 @@ def same(got, expected, tolerance):
             and all(same(got[k], expected[k], tolerance) for k in expected)
         )
     return bool(got == expected)
-
-
-def by_truth(expected):
-    """Whether the reference's answers can be compared by their truth only."""
-    return any(isinstance(one, re.Match) for one in expected)
 
 
 def _is_number(value):

@@ -22,17 +22,25 @@ _ROOT_OF_POLYNOMIAL = "HumanEval/32"
 _ROOT_TOLERANCE = 1e-4
 
 _COMPLEX = {"Mbpp/124", "Mbpp/252"}  # tasks whose numbers are written as text
+# The reference gets a copy, since it may change what it is given; the program has its own, at the other end of a pipe. One answer at
+# a time: some are a million numbers. No other process can hold a match object: where the reference answers with one, truth is compared.
 _CHECK = """
-import copy, json
+import copy, json, re
 
-_namespace, _like = {{}}, {like!r}
+_namespace, _like, _by_truth, _doubted = {{}}, {like!r}, False, None
 exec({reference!r}, _namespace)
-_inputs = [shaped(given, _like) for given in json.loads({inputs!r})]
-_expected = [_namespace[{entry_point!r}](*copy.deepcopy(given)) for given in _inputs]
-_by_truth = by_truth(_expected)
-for _given, _right in zip(_inputs, _expected):
-    _got = candidate(*copy.deepcopy(_given))
-    assert bool(_got) == bool(_right) if _by_truth else {condition}, (_given, _got)
+for _given in json.loads({inputs!r}):
+    _given = shaped(_given, _like)
+    _right = _namespace[{entry_point!r}](*copy.deepcopy(_given))
+    _got = candidate(*_given)
+    _by_truth = _by_truth or isinstance(_right, re.Match)
+    if _by_truth:
+        assert bool(_got) == bool(_right), (_given, _got)
+    elif _right is None and _got is not None and not _got:
+        _doubted = _given, _got
+    else:
+        assert {condition}, (_given, _got)
+assert _by_truth or _doubted is None, _doubted
 """
 
 

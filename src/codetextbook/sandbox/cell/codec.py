@@ -13,7 +13,7 @@ import builtins
 import datetime
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ MESSAGE_CAP_BYTES = 16 << 20
 _COUNT = struct.Struct("<I")
 _FLOAT = struct.Struct("<d")
 DEPTH_CAP = 100
+PACKED_ITEMS, PIECE_ITEMS = 8, 1024
+"""Lists and tuples of so many numbers or more cross as one block, their types as letters before it."""
 
 # Builtins that both sides have and that keep no state: they cross by name.
 _SHARED_TEXT = (
@@ -126,6 +128,21 @@ class _Encoder:
         for item in held:
             self.value(item, depth + 1)
 
+    def row(self, tag: bytes, items: Sequence[Any], depth: int) -> None:
+        """A list or a tuple: as a block where it holds nothing but numbers that fit into 8 bytes each."""
+        kinds = set(map(type, items)) if len(items) >= PACKED_ITEMS else set()
+        if not kinds or not kinds <= _LETTER_OF.keys():
+            self.items(tag, items, depth)
+            return
+        letters = "".join(map(_LETTER_OF.__getitem__, map(type, items)))
+        try:
+            block = b"".join(struct.Struct("<" + letters[at]).pack(*items[at]) for at in _pieces(len(items)))
+        except struct.error:  # an integer of more than 8 bytes
+            self.items(tag, items, depth)
+            return
+        self.sized(b"P" + tag, letters.encode())
+        self.sized(b"", block)
+
     def pairs(self, tag: bytes, pairs: Iterable[tuple[Any, Any]], depth: int) -> None:
         held = list(pairs)
         self.put(tag + _COUNT.pack(len(held)))
@@ -210,14 +227,20 @@ class _Encoder:
             self.put(b"R" + struct.pack("<I??", *ref))
 
 
+def _pieces(length: int) -> list[slice]:
+    """A row in pieces: a format takes many times the memory of the numbers that it describes."""
+    return [slice(start, start + PIECE_ITEMS) for start in range(0, length, PIECE_ITEMS)]
+
+
+_LETTER_OF: dict[type, str] = {int: "q", float: "d"}
 # What messages consist of nearly always, without the search through base classes.
 _PLAIN: dict[type, Callable[[_Encoder, Any, int], None]] = {
     int: lambda e, value, depth: e.sized(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)),
     str: lambda e, value, depth: e.sized(b"s", value.encode("utf-8", "surrogatepass")),
     float: lambda e, value, depth: e.put(b"f" + _FLOAT.pack(value)),
     bool: lambda e, value, depth: e.put(b"T" if value else b"F"),
-    list: lambda e, value, depth: e.items(b"l", value, depth),
-    tuple: lambda e, value, depth: e.items(b"t", value, depth),
+    list: lambda e, value, depth: e.row(b"l", value, depth),
+    tuple: lambda e, value, depth: e.row(b"t", value, depth),
     dict: lambda e, value, depth: e.pairs(b"d", value.items(), depth),
 }
 
@@ -257,6 +280,19 @@ class _Reader:
     def pairs(self, depth: int) -> dict[Any, Any]:
         return {self.value(depth + 1): self.value(depth + 1) for _ in range(self.count())}
 
+    def row(self) -> Any:
+        tag, letters = self.take(1), self.sized()
+        if tag not in _ROWS or letters.strip(b"qd"):
+            raise CodecError("a block of an unknown kind")
+        block = self.sized()
+        if len(block) != 8 * len(letters):
+            raise CodecError("a block of another size")
+        return _ROWS[tag](
+            number
+            for at in _pieces(len(letters))
+            for number in struct.Struct("<" + letters[at].decode()).unpack_from(block, 8 * at.start)
+        )
+
     def value(self, depth: int) -> Any:
         if depth > DEPTH_CAP:
             raise CodecError("nested too deep")
@@ -278,6 +314,7 @@ class _Reader:
         return _SHARED[name]
 
 
+_ROWS: dict[bytes, Callable[[Iterable[Any]], Any]] = {b"l": list, b"t": tuple}
 _READERS: dict[bytes, Callable[[_Reader, int], Any]] = {
     b"N": lambda r, depth: None,
     b"T": lambda r, depth: True,
@@ -292,6 +329,7 @@ _READERS: dict[bytes, Callable[[_Reader, int], Any]] = {
     b"l": lambda r, depth: r.items(depth),
     b"t": lambda r, depth: tuple(r.items(depth)),
     b"d": lambda r, depth: r.pairs(depth),
+    b"P": lambda r, depth: r.row(),
     b"S": lambda r, depth: set(r.items(depth)),
     b"Z": lambda r, depth: frozenset(r.items(depth)),
     b"q": lambda r, depth: deque(r.items(depth)),
