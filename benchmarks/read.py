@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,8 @@ def collect(folder: Path, most: int) -> int:
 
 
 def run(python: str, script: str, folder: Path, out: Path) -> dict[str, Any] | str:
-    """A way's figures; its last line of error where it failed."""
+    """A way's figures; its last line of error where it failed. What was written before is on the disk by then: it costs neither."""
+    os.sync()
     done = subprocess.run(
         [python, "-c", script + TELL, str(folder), str(out)], capture_output=True, text=True, check=False
     )

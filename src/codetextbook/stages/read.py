@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -324,10 +325,11 @@ def _tasks(cfg: Read, states: NDArray[np.uint8], scratch: Path) -> Iterator[Task
 
 
 class Parts:
-    """Cuts rows into the artifact's parts, by the number of files that were read."""
+    """Cuts rows into the artifact's parts, by the number of files that were read; one part is written while the next one is read."""
 
-    def __init__(self, out: Writer, wanted: int, has_facts: bool) -> None:
-        self._out, self._wanted = out, wanted
+    def __init__(self, out: Writer, wanted: int, has_facts: bool, writing: Executor) -> None:
+        self._out, self._wanted, self._writing = out, wanted, writing
+        self._under_way: Future[None] | None = None
         self._tables = ("documents", "rejected", *(("facts",) if has_facts else ()))
         self._num_parts = max(1, -(-wanted // FILES_PER_PART))
         self._documents: list[dict[str, Any]] = []
@@ -362,15 +364,25 @@ class Parts:
             self._flush()
         if self._over or not self._over_index:
             self._flush_over()
+        self._written()
+
+    def _written(self) -> None:
+        """Wait for the part that is under way; what went wrong with it is raised here."""
+        if self._under_way is not None:
+            self._under_way.result()
 
     def _flush(self) -> None:
-        self._out.table("documents", self._index, to_table(self._documents, DOCUMENT))
-        self._out.table("rejected", self._index, to_table(self._rejected, REJECTED))
-        if "facts" in self._tables:
-            self._out.table("facts", self._index, to_table([row["facts"] for row in self._documents], FACTS))
+        self._written()
+        self._under_way = self._writing.submit(self._write, self._index, self._documents, self._rejected)
         self._documents, self._rejected = [], []
         self._index += 1
         self._out.progress(self.files_done, self._wanted, "files")
+
+    def _write(self, index: int, documents: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> None:
+        self._out.table("documents", index, to_table(documents, DOCUMENT))
+        self._out.table("rejected", index, to_table(rejected, REJECTED))
+        if "facts" in self._tables:
+            self._out.table("facts", index, to_table([row["facts"] for row in documents], FACTS))
 
     def _flush_over(self) -> None:
         self._out.table("rejected", self._num_parts + self._over_index, to_table(self._over, REJECTED))
@@ -383,12 +395,13 @@ def read(cfg: Read, *, out: Writer, site: Site) -> None:
     """Sources to documents."""
     drawn = draw(cfg, out.scratch)
     states = drawn.wanted
-    parts = Parts(out, int(states.sum()), _has_facts(cfg))
-    states[np.flatnonzero(states)[: parts.files_done]] = DONE
-    for rows in site.engine().map(partial(judge_all, cfg=cfg), _tasks(cfg, states, out.scratch)):
-        for row in rows:
-            parts.add(row)
-    parts.close()
+    with ThreadPoolExecutor(1) as writing:
+        parts = Parts(out, int(states.sum()), _has_facts(cfg), writing)
+        states[np.flatnonzero(states)[: parts.files_done]] = DONE
+        for rows in site.engine().map(partial(judge_all, cfg=cfg), _tasks(cfg, states, out.scratch)):
+            for row in rows:
+                parts.add(row)
+        parts.close()
     out.fact("sources", drawn.sources)
     if cfg.secrets != "keep" or cfg.personal != "keep":
         out.fact("masked", _masked(out.folder))
