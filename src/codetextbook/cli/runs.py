@@ -368,7 +368,8 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        click.echo(f"{'✓' if finding.present else '✗'} {finding.name}: {finding.found}")
+        mark = "✓" if finding.present else "✗" if finding.needed else "·"
+        click.echo(f"{mark} {finding.name}: {finding.found}")
         if not finding.present and finding.remedy:
             click.echo(f"    {finding.remedy}")
     sys.exit(0 if all(finding.present or not finding.needed for finding in findings) else EXIT_FAULTS)
