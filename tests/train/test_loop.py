@@ -157,6 +157,14 @@ def test_compiled_blocks_learn_the_same_dropout_included(tmp_path: Path, monkeyp
         run(tmp_path / "without", settings, Placement(compiled=True))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_compiled_blocks_learn_the_same_in_bf16_without_dropout(tmp_path: Path) -> None:
+    settings = SETTINGS.replace({"steps": 3, "warmup_steps": 0, "dropout": 0.0, "precision": "bf16"})
+    usual = run(tmp_path / "usual", settings)
+    compiled = run(tmp_path / "compiled", settings, Placement(compiled=True))
+    assert losses(compiled) == pytest.approx(losses(usual), rel=2e-2)
+
+
 def test_what_the_model_writes_on_the_way_is_shown_and_changes_nothing(tmp_path: Path) -> None:
     usual = run(tmp_path / "usual")
     shown = run(tmp_path / "shown", placement=Placement(sample_every_steps=10))
