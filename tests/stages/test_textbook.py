@@ -15,11 +15,11 @@ from codetextbook.errors import InputError, StageFailed
 from codetextbook.sandbox import Sandbox
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.textbook import Textbook, asked, assignment, batches, request_for, textbook
+from codetextbook.stages.textbook import Textbook, asked, assignment, batches, from_reply, request_for, textbook
 from codetextbook.store import Artifact, Store
 from codetextbook.teacher import Failure, Message, RecordedTeacher, Reply
-from codetextbook.teacher.checking import page_refusal
-from codetextbook.teacher.pages import parse_recorded
+from codetextbook.teacher.checking import echo, page_refusal
+from codetextbook.teacher.pages import parse_recorded, recorded_rows
 
 RIGHT = "## Sums\n\nAdd.\n\n```python\nprint(2 + 3)  # 5\n```\n\n```python\nfor k in range(2):\n    print(k)\n```\n\n```text\n0\n1\n```\n"
 WRONG = {
@@ -122,6 +122,27 @@ def test_a_teachers_page_that_was_cut_off_or_forgets_its_words_is_not_kept() -> 
     assert [refusal and refusal.reason for _, refusal in rows] == [None, "cut_off", "words_missing", "not_recorded"]
     assert rows[0][0]["writer"] == "m" and rows[0][0]["topic"] in curriculum["topics"]
     assert isinstance(replies.get(keys[3], Failure("", "")), Failure)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This section cannot be used: words_missing (paint, shell).",
+        "Use every one of these words somewhere, in the prose, the names or the data, so that they belong there: a, b.",
+        "   Reply with the section alone.",
+    ],
+)
+def test_a_page_that_repeats_what_its_writer_was_told_is_not_kept(said: str) -> None:
+    curriculum = tomllib.loads((resources.files("codetextbook") / "data" / "curriculum.toml").read_text("utf-8"))
+    given = assignment(0, curriculum, Textbook(words_per_page=0))
+    for text, reason in ((RIGHT, None), (RIGHT + said + "\n", "echoes_prompt")):
+        _, refusal = from_reply(given, Reply(text, 1, 1, 0.0, "stop", "m"), 0)
+        assert (refusal and refusal.reason) == reason
+
+
+def test_no_recorded_page_repeats_its_prompt() -> None:
+    told = module._prompt()[0], module._REPAIR
+    assert [echo(row["text"], *told) for row in recorded_rows()] == [None] * len(recorded_rows())
 
 
 def test_a_wrong_page_is_given_back_once_with_the_error(tmp_path: Path, shelf: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ from codetextbook.teacher import (
     dollars_of,
 )
 from codetextbook.teacher.assigning import Cells, cell, words_of
-from codetextbook.teacher.checking import Refusal, page_refusal
+from codetextbook.teacher.checking import Refusal, echo, page_refusal
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.pages import recorded_rows
 from codetextbook.teacher.rewriting import rewrite
@@ -171,6 +171,8 @@ def from_reply(given: Row, reply: Reply | Failure, index: int, constrained: bool
         return row, Refusal(reply.reason, reply.detail)
     if reply.finish_reason == "length":
         return row, Refusal("cut_off", f"after {reply.output_tokens} tokens")
+    if repeated := echo(text, _prompt()[0], _REPAIR):
+        return row, repeated
     missing = [word for word in given["words"] if constrained and word.lower()[:4] not in text.lower()]
     if missing:
         return row, Refusal("words_missing", ", ".join(missing))
@@ -182,7 +184,7 @@ def audited(row: Row, cfg: Textbook) -> bool:
     return int(hashlib.sha256(f"{cfg.seed}/audit/{row['id']}".encode()).hexdigest()[:8], 16) < cfg.audit_share * 2**32
 
 
-@stage(version=2)
+@stage(version=3)
 def textbook(cfg: Textbook, *corpus: Artifact, out: Writer, site: Site) -> None:
     """Take in, write, run and keep pages, part by part. The corpus, curated files, is read only where files are to be rewritten."""
     files = _files(corpus, cfg)
@@ -332,6 +334,7 @@ def asking(cfg: Textbook, *_: Artifact | None) -> Asking | None:
     return Asking(cfg.model, cfg.teacher_pages, requests, sizes, words) if numbers else None
 
 
+@cache
 def _prompt() -> tuple[str, dict[str, Any]]:
     """The template, and what it is filled from."""
     package = resources.files("codetextbook")

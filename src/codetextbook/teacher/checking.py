@@ -7,6 +7,7 @@ stub that returns None must fail them, and a second solution, where there is one
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from codetextbook.sandbox import Job, Result, Sandbox, Status
 from codetextbook.teacher.pages import NotAPage, Piece, differs, pieces
 
 STUB = "    return None\n"
+ECHO_CHARACTERS = 28
+"""Of a prompt's own words in a reply, from so many on, it is no chance."""
 MAX_INPUTS = 24
 """Inputs on which two solutions are compared."""
 
@@ -24,6 +27,16 @@ class Refusal(NamedTuple):
 
     reason: str
     detail: str
+
+
+def echo(text: str, *told: str) -> Refusal | None:
+    """A reply that repeats what its writer was told: a whole line of it, or what stands between what was filled in.
+
+    Weak models do, and so have every word that they were to use.
+    """
+    fixed = (piece.strip() for piece in re.split(r"\{\w+\}|\n", "\n".join(told)))
+    found = next((piece for piece in fixed if len(piece) >= ECHO_CHARACTERS and piece in text), None)
+    return None if found is None else Refusal("echoes_prompt", found)
 
 
 def page_refusal(text: str, sandbox: Sandbox) -> Refusal | None:

@@ -167,6 +167,7 @@ def _compile(model: Phi) -> None:
             where="site.toml [training] compiled",
             hint="a package such as Debian's g++, or compiled = false",
         )
+    block: Any
     for block in model.blocks:
         block.fc2.forward = partial(_bias_apart, block.fc2)
         block.forward = torch.compile(block.forward, options={"fallback_random": True})
