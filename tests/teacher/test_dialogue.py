@@ -75,6 +75,14 @@ def test_each_bad_reply_is_rejected_for_what_is_wrong_with_it(tmp_path: Path) ->
     assert made.manifest["flow"]["rejected"] == wanted
 
 
+def test_what_a_model_adds_behind_the_function_is_no_part_of_it() -> None:
+    code = function("double", 2, BODIES["kept"])
+    for more in ("print(double(1))\n", "# Tests\nassert double(1)\n", 'if __name__ == "__main__":\n    double(2)\n'):
+        assert split_function(f"{code}\n\n{more}") == split_function(code)
+    above = split_function("import math\n\nLIMIT = 3\n\n\n" + code)
+    assert above is not None and above.prompt.startswith("import math\n\nLIMIT = 3\n")
+
+
 def answer(request: Request) -> str:
     """A right answer to each of the four questions, and to the critique."""
     first, last = request.messages[0].content, request.messages[-1].content

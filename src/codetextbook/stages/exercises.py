@@ -253,7 +253,7 @@ def _families(cfg: Exercises, recorded: Sequence[Row]) -> dict[str, tuple[str, .
     return {"heldout": held, "grammar": tuple(n for n in FAMILIES if n in wanted and n not in cfg.heldout_families)}
 
 
-@stage(version=2)
+@stage(version=3)
 def exercises(cfg: Exercises, *corpus: Artifact, out: Writer, site: Site) -> None:
     """Write, check and split, part by part. The corpus, curated files, is read only where a setting asks for it."""
     recorded = drills.recorded_rows() if cfg.recorded else []

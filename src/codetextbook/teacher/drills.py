@@ -174,7 +174,10 @@ class Parts(NamedTuple):
 
 
 def split_function(code: str) -> Parts | None:
-    """The last function of a program with what stands before it; None where it has no docstring, or nothing below it."""
+    """The last function of a program with what stands before it; None where it has no docstring, or nothing below it.
+
+    What stands behind it is left out: chat models add calls, prints and tests of their own, and none of them is of the exercise.
+    """
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -183,6 +186,6 @@ def split_function(code: str) -> Parts | None:
     if not functions or not ast.get_docstring(functions[-1]) or len(functions[-1].body) < 2:
         return None
     cut = functions[-1].body[0].end_lineno or 0
-    lines = code.rstrip("\n").split("\n")
+    lines = code.split("\n")[: functions[-1].end_lineno]
     body = "\n".join(lines[cut:]).lstrip("\n").rstrip() + "\n"
     return Parts(functions[-1].name, "\n".join(lines[:cut]) + "\n", body)
