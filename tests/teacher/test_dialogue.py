@@ -17,7 +17,7 @@ from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
 from codetextbook.stages.exercises import Exercises, exercises
 from codetextbook.store import Artifact, Store, Writer
-from codetextbook.teacher import Request, dialogue
+from codetextbook.teacher import Request, dialogue, drills
 from codetextbook.teacher.checking import inputs_from
 from codetextbook.teacher.corpus import fragments, functions_in
 from codetextbook.teacher.dialogue import CRITIQUE, Ways, drawn, write
@@ -81,6 +81,13 @@ def test_what_a_model_adds_behind_the_function_is_no_part_of_it() -> None:
         assert split_function(f"{code}\n\n{more}") == split_function(code)
     above = split_function("import math\n\nLIMIT = 3\n\n\n" + code)
     assert above is not None and above.prompt.startswith("import math\n\nLIMIT = 3\n")
+
+
+def test_of_a_block_of_tests_the_assert_lines_are_taken() -> None:
+    lines = 'assert f(1) == "a"\nassert f(\n    2\n) == "b"  # the second\n'
+    around = f"import math\n\ndef f(x):\n    assert x\n    return x\n\n# Tests\n{lines}print('done')\n"
+    assert drills.asserts_of(around) == 'assert f(1) == "a"\nassert f(\n    2\n) == "b"\n'
+    assert drills.asserts_of("assert f(1) ==") == "assert f(1) =="
 
 
 def answer(request: Request) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from codetextbook.teacher import drills
 from codetextbook.teacher.ask import ask_all, dollars_of
 from codetextbook.teacher.corpus import RealFunction
-from codetextbook.teacher.drills import Drill, code_of, question, row_from, split_function
+from codetextbook.teacher.drills import Drill, asserts_of, code_of, question, row_from, split_function
 from codetextbook.teacher.estimate import Asking, evenly
 from codetextbook.teacher.protocol import Failure, Message, Reply, Request, Teacher
 
@@ -182,7 +182,7 @@ def _finished(made: list[Written], numbers: Sequence[int], teacher: Teacher, way
         if isinstance(code, Failure):
             made[place] = Written(made[place].row, Failure("no_tests", f"{code.reason}: {code.detail}"))
         else:
-            made[place] = Written(made[place].row | {"tests": code.strip() + "\n"}, None)
+            made[place] = Written(made[place].row | {"tests": asserts_of(code)}, None)
     if not ways.second:
         return Part(made, dollars)
     places = [place for place in places if made[place].failure is None]

@@ -189,3 +189,12 @@ def split_function(code: str) -> Parts | None:
     lines = code.split("\n")[: functions[-1].end_lineno]
     body = "\n".join(lines[cut:]).lstrip("\n").rstrip() + "\n"
     return Parts(functions[-1].name, "\n".join(lines[:cut]) + "\n", body)
+
+
+def asserts_of(code: str) -> str:
+    """The assert lines of a block of tests, without the imports, calls and copies of the function that chat models put around them."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code
+    return "".join(f"{ast.get_source_segment(code, node)}\n" for node in tree.body if isinstance(node, ast.Assert))
