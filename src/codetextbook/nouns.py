@@ -125,8 +125,10 @@ class Problem:
 
 def document_id(text: str) -> str:
     """32 hexadecimal digits of SHA-256 over the text, blind to newline style and trailing white space."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     if " \n" in text or "\t\n" in text or text.endswith((" ", "\t")):
         text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
-    text = text.rstrip("\n") + "\n"
+    if not text.endswith("\n") or text.endswith("\n\n"):
+        text = text.rstrip("\n") + "\n"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

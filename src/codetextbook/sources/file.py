@@ -6,6 +6,7 @@ with the reason: nothing is skipped in silence. Paths are relative to their sour
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from abc import ABC, abstractmethod
@@ -59,10 +60,10 @@ class File(NamedTuple):
             with open_bytes(self.location) as file:
                 data = file.read(MAX_NUM_BYTES + 1)
         else:  # its size first: a buffer of 50 MB for each small file would be half of the work
-            place = Path(self.location)
-            if place.stat().st_size > MAX_NUM_BYTES:
-                raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
-            data = place.read_bytes()
+            with Path(self.location).open("rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_size > MAX_NUM_BYTES:
+                    raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
+                data = file.read()
         if len(data) > MAX_NUM_BYTES:
             raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
         return data

@@ -47,25 +47,27 @@ class Folder(Source):
                 where="[read] sources",
                 hint="check the path; a relative one starts where you are now",
             )
-        unreadable: list[OSError] = []
-        source, real = f"folder:{self.name}", root.resolve()
-        for here, folders, names in os.walk(root, onerror=unreadable.append, followlinks=False):
-            for name in folders:
-                if (Path(here) / name).is_symlink():
-                    path = (Path(here) / name).relative_to(root).as_posix()
+        source, real, match = f"folder:{self.name}", root.resolve(), matcher(self.glob).match
+        waiting = [("", str(root))]
+        while waiting:
+            under, here = waiting.pop()
+            try:
+                entries = list(os.scandir(here))
+            except OSError as error:
+                yield refused(source, _shown(under.rstrip("/") or "."), "unreadable", error.strerror or str(error))
+                continue
+            for entry in entries:
+                path = under + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((path + "/", entry.path))
+                elif entry.is_symlink() and Path(entry.path).is_dir():
                     yield refused(source, _shown(path), "link", "a folder behind a link is not entered")
-            for name in names:
-                place = Path(here) / name
-                path = place.relative_to(root).as_posix()
-                if matcher(self.glob).match(path):
-                    trouble = _trouble(place, real)
+                elif match(path):
+                    trouble = None if entry.is_file(follow_symlinks=False) else _trouble(Path(entry.path), real)
                     if trouble:
                         yield refused(source, _shown(path), *trouble)
                     else:
-                        yield File(str(place), _shown(path), source, self.licence)
-        for error in unreadable:
-            path = Path(error.filename).relative_to(root).as_posix()
-            yield refused(source, _shown(path), "unreadable", error.strerror or str(error))
+                        yield File(entry.path, _shown(path), source, self.licence)
 
 
 def _shown(path: str) -> str:

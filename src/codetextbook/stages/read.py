@@ -268,12 +268,24 @@ def _unfit(text: str, cfg: Read) -> tuple[str, str]:
         return "too_short", f"{len(text)} characters"
     if len(text) > cfg.max_characters:
         return "too_long", f"{len(text)} characters"
-    longest = max(map(len, text.splitlines()))
-    if longest > cfg.max_line_characters:
-        return "long_line", f"a line of {longest} characters"
+    if _has_longer_line(text, cfg.max_line_characters):
+        longest = max(map(len, text.splitlines()))
+        if longest > cfg.max_line_characters:
+            return "long_line", f"a line of {longest} characters"
     if cfg.syntax == "parses" and parse(text) is None:
         return "does_not_parse", ""
     return "", ""
+
+
+def _has_longer_line(text: str, most: int) -> bool:
+    """Whether a line has more characters, in a few looks for line ends instead of cutting at each."""
+    start = 0
+    while len(text) - start > most:
+        end = text.rfind("\n", start, start + most + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def _rejection(file: File, reason: str, detail: str, text: str = "") -> dict[str, Any]:

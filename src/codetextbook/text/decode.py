@@ -43,7 +43,7 @@ def settle(text: str) -> Decoded:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         return Decoded("", "not_utf8", f"half of a pair of code points at character {error.start}")
-    return Decoded(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    return Decoded(_one_newline(text.removeprefix("\ufeff")))
 
 
 def _decode(data: bytes, encoding: str) -> Decoded:
@@ -51,4 +51,8 @@ def _decode(data: bytes, encoding: str) -> Decoded:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         return Decoded("", "not_utf8", f"not {error.encoding} at byte {error.start}")
-    return Decoded(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return Decoded(_one_newline(text))
+
+
+def _one_newline(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
