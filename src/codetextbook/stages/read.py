@@ -11,7 +11,6 @@ artifact's id: raise `revision` after files have changed.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
@@ -44,6 +43,7 @@ from codetextbook.sources import (
     StackExchange,
     StandardLibrary,
 )
+from codetextbook.sources.caps import OVER, WANTED, Caps, draw
 from codetextbook.stages.contract import stage
 from codetextbook.store import Artifact, Writer
 from codetextbook.text.code_facts import facts_of
@@ -70,7 +70,8 @@ FILES_PER_PART = 1_000
 OVER_PER_PART = 100_000
 """Files over a cap, of which only the names are kept."""
 
-OVER, WANTED, DONE = 0, 1, 2
+DONE = 2
+"""Beside OVER and WANTED: a file of a part that stands already."""
 _ALONE = "leave the sources alone while they are read, and run again"
 
 
@@ -142,65 +143,6 @@ FACTS = pa.schema(
     ]
 )
 """What is known of a document beside its text, by its id: votes (StackExchange), what was masked, and what its syntax tree says."""
-
-
-class Draw(NamedTuple):
-    """Which files are read: for each, in the order of the sources, whether the caps leave it in."""
-
-    wanted: NDArray[np.uint8]
-    sources: int
-    """Of how many sources files are read; each package is one."""
-
-
-def draw(cfg: Read, scratch: Path) -> Draw:
-    """Count all sources, and draw where there is more than the caps allow.
-
-    Raises:
-        InputError: a source is missing.
-    """
-    first = graded_paths() if cfg.first == "graded" else frozenset()
-    spans: dict[str, list[range]] = {}
-    preferred: list[int] = []
-    total = 0
-    for source in cfg.sources:
-        for name, count, own in _counts(source, first, scratch):
-            spans.setdefault(name, []).append(range(total, total + count))
-            preferred += [total + place for place in own]
-            total += count
-    wanted, is_first = np.ones(total, np.uint8), np.zeros(total, bool)
-    is_first[preferred] = True
-    for name, ranges in spans.items():
-        if sum(map(len, ranges)) > cfg.max_files_per_source:
-            places = np.concatenate([np.arange(one.start, one.stop) for one in ranges])
-            _sample(wanted, places, is_first, cfg.max_files_per_source, f"{cfg.seed}/{name}")
-    if int(wanted.sum()) > cfg.max_files:
-        _sample(wanted, np.flatnonzero(wanted), is_first, cfg.max_files, f"{cfg.seed}/all")
-    return Draw(wanted, sum(any(wanted[one.start : one.stop].any() for one in ranges) for ranges in spans.values()))
-
-
-def _counts(source: AnySource, first: frozenset[str], scratch: Path) -> Iterator[tuple[str, int, list[int]]]:
-    """Name and number of files of each batch, and which of them are of the first to be kept."""
-    if not isinstance(source, StandardLibrary | Packages):
-        for name, count in source.sizes(scratch):
-            yield name, count, []
-        return
-    for batch in source.batches(scratch):
-        files = batch.files([True] * len(batch))
-        yield batch.source, len(batch), [place for place, file in enumerate(files) if file.path in first]
-
-
-def _sample(
-    wanted: NDArray[np.uint8], places: NDArray[np.int64], is_first: NDArray[np.bool_], most: int, seed: str
-) -> None:
-    """Want only so many of some files: those that come first, then a seeded draw from the others."""
-    preferred, others = places[is_first[places]], places[~is_first[places]]
-    choice = random.Random(seed)
-    wanted[places] = OVER
-    if len(preferred) >= most:
-        wanted[preferred[choice.sample(range(len(preferred)), most)]] = WANTED
-    else:
-        wanted[preferred] = WANTED
-        wanted[others[choice.sample(range(len(others)), most - len(preferred))]] = WANTED
 
 
 def graded_paths() -> frozenset[str]:
@@ -405,7 +347,8 @@ class Parts:
 @stage(version=1)
 def read(cfg: Read, *, out: Writer, site: Site) -> None:
     """Sources to documents."""
-    drawn = draw(cfg, out.scratch)
+    first = graded_paths() if cfg.first == "graded" else frozenset()
+    drawn = draw(cfg.sources, Caps(cfg.max_files_per_source, cfg.max_files, cfg.seed), first, out.scratch)
     states = drawn.wanted
     with ThreadPoolExecutor(1) as writing:
         parts = Parts(out, int(states.sum()), _has_facts(cfg), writing)
