@@ -14,7 +14,7 @@ from codetextbook.errors import ConfigError, InputError
 from codetextbook.nouns import document_id
 from codetextbook.site import Site
 from codetextbook.stages.contract import run_stage
-from codetextbook.stages.read import Folder, Packages, Read, Rows, StandardLibrary, draw, read
+from codetextbook.stages.read import Folder, Packages, Read, Rows, StandardLibrary, read
 from codetextbook.store import Artifact, Store
 
 CODE = "def area(width, height):\n    return width * height  # plain and long enough to be read\n"
@@ -129,11 +129,11 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text('{"body": "x"}\n')
     with pytest.raises(InputError, match="no column 'content' or 'text' in row 0.*one of body"):
-        draw(Read(sources=(Rows(path=str(other)),)), tmp_path)
+        make(tmp_path, Read(sources=(Rows(path=str(other)),)))
     with pytest.raises(InputError, match="no folder"):
-        draw(Read(sources=(Folder(path=str(tmp_path / "nowhere")),)), tmp_path)
+        make(tmp_path, Read(sources=(Folder(path=str(tmp_path / "nowhere")),)))
     with pytest.raises(InputError, match="not installed: no-such-thing.*pip install no-such-thing"):
-        draw(Read(sources=(Packages(names=("no_such_thing",)),)), tmp_path)
+        make(tmp_path, Read(sources=(Packages(names=("no_such_thing",)),)))
     with pytest.raises(ConfigError):
         Read.parse({"sources": [{"kind": "stdlibs"}]}, where="my.toml")
 
