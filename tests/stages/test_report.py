@@ -426,7 +426,7 @@ def test_what_was_read_is_told_by_the_facts_of_its_syntax(made: Artifact) -> Non
         "other_imports": 0,
     }
     text = Page((made.folder / "report.html").read_text(encoding="utf-8")).text
-    assert "Of 4 Python files 2 parse, 1 are Python 2, and 1 do not parse for another reason." in text
+    assert "Of 4 Python files 2 parse, 1 is Python 2, and 1 does not parse for another reason." in text
 
 
 def test_scores_stand_on_both_sides_of_what_matched() -> None:
