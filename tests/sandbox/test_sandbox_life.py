@@ -124,7 +124,7 @@ def _cells_under(sandbox: Sandbox) -> set[int]:
 
 
 def _kill_cells(sandbox: Sandbox) -> None:
-    for pid in _cells_under(sandbox):
+    for pid in sorted(_cells_under(sandbox)):  # a cell before its programs: else it says what became of them
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
