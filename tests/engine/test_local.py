@@ -31,22 +31,11 @@ def die(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("chunk", [1, 7])
-@pytest.mark.parametrize("light", [False, True])
-def test_results_come_in_the_order_of_the_items(workers: int, chunk: int, light: bool) -> None:
-    assert list(LocalEngine(workers).map(square, range(50), chunk=chunk, light=light)) == [n * n for n in range(50)]
+def test_results_come_in_the_order_of_the_items(workers: int, chunk: int) -> None:
+    assert list(LocalEngine(workers).map(square, range(50), chunk=chunk)) == [n * n for n in range(50)]
 
 
-def own_process(_: int) -> int:
-    return os.getpid()
-
-
-def test_light_work_is_sent_to_no_other_process() -> None:
-    assert set(LocalEngine(2).map(own_process, range(4), light=True)) == {os.getpid()}
-    assert os.getpid() not in set(LocalEngine(2).map(own_process, range(4)))
-
-
-@pytest.mark.parametrize("light", [False, True])
-def test_items_are_drawn_only_as_results_are_taken(light: bool) -> None:
+def test_items_are_drawn_only_as_results_are_taken() -> None:
     drawn = 0
 
     def items() -> Iterator[int]:
@@ -55,15 +44,15 @@ def test_items_are_drawn_only_as_results_are_taken(light: bool) -> None:
             drawn += 1
             yield number
 
-    results = LocalEngine(2).map(square, items(), light=light)
+    results = LocalEngine(2).map(square, items())
     assert next(results) == 0
     assert drawn < 20
 
 
-@pytest.mark.parametrize(("workers", "light"), [(1, False), (2, False), (2, True)])
-def test_a_function_fails_as_it_would_here(workers: int, light: bool) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_function_fails_as_it_would_here(workers: int) -> None:
     with pytest.raises(InputError, match=r"3 is refused\. where: here\. try: another"):
-        list(LocalEngine(workers).map(refuse, [3], light=light))
+        list(LocalEngine(workers).map(refuse, [3]))
 
 
 def test_a_worker_that_dies_is_a_clear_failure_and_the_next_map_works() -> None:

@@ -29,17 +29,14 @@ class RayEngine:
     def __init__(self, address: str) -> None:
         self.address = address
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1, light: bool = False
-    ) -> Iterator[Result]:
-        """Results in the order of the items; `chunk` items travel together. On a cluster nothing is too light: the files may be there.
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1) -> Iterator[Result]:
+        """Results in the order of the items; `chunk` items travel together.
 
         Raises:
             ConfigError: there is no cluster at the address.
             StageFailed: a task's process died again and again (most often: out of memory).
             Exception: what `function` raised, as it raised it.
         """
-        del light
         ray = _connected(self.address)
         task = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(apply_all)
         shared = ray.put(function)

@@ -2,7 +2,7 @@
 
 Workers are started once per process and kept, since starting one costs about a second of imports. They die with the process that
 started them, even when it is killed. Only `IN_FLIGHT_PER_WORKER` items a worker are under way, so that memory does not grow with the
-corpus. One worker means no process at all; work too light to be sent is done by threads.
+corpus. One worker means no process at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -33,13 +33,8 @@ _pools: dict[int, ProcessPoolExecutor] = {}
 class Engine(Protocol):
     """Maps a function over items, wherever that happens."""
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1, light: bool = False
-    ) -> Iterator[Result]:
-        """Results in the order of the items. `function` must be importable by name (or a partial of one that is).
-
-        `light`: an item takes less time than to send it and its result; then no process is started for it here.
-        """
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1) -> Iterator[Result]:
+        """Results in the order of the items. `function` must be importable by name (or a partial of one that is)."""
         ...
 
 
@@ -49,10 +44,8 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1, light: bool = False
-    ) -> Iterator[Result]:
-        """Results in the order of the items; `chunk` items travel together. Light ones are done by threads.
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], *, chunk: int = 1) -> Iterator[Result]:
+        """Results in the order of the items; `chunk` items travel together.
 
         Raises:
             StageFailed: a worker died (most often: out of memory).
@@ -61,8 +54,7 @@ class LocalEngine:
         if self.workers == 1:
             yield from map(function, items)
             return
-        threads = ThreadPoolExecutor(self.workers) if light else None
-        pool = threads or _pools.get(self.workers) or _start(self.workers)
+        pool = _pools.get(self.workers) or _start(self.workers)
         waiting: deque[Future[list[Result]]] = deque()
         chunks = chunks_of(iter(items), chunk)
         try:
@@ -82,8 +74,6 @@ class LocalEngine:
         finally:
             for future in waiting:
                 future.cancel()
-            if threads is not None:
-                threads.shutdown()
 
 
 def _start(workers: int) -> ProcessPoolExecutor:

@@ -193,11 +193,6 @@ def _has_facts(cfg: Read) -> bool:
     return asked or any(isinstance(source, StackExchange) for source in cfg.sources)
 
 
-def _looks_inside(cfg: Read) -> bool:
-    """Whether files are parsed or searched, which takes longer than to read them."""
-    return _has_facts(cfg) or cfg.syntax == "parses" or cfg.licence_headers
-
-
 def _decoded(file: File) -> Decoded:
     if file.text is not None:
         decoded = settle(file.text)
@@ -358,8 +353,7 @@ def read(cfg: Read, *, out: Writer, site: Site) -> None:
     with ThreadPoolExecutor(1) as writing:
         parts = Parts(out, int(states.sum()), _has_facts(cfg), writing)
         states[np.flatnonzero(states)[: parts.files_done]] = DONE
-        tasks = _tasks(cfg, states, out.scratch)
-        for rows in site.engine().map(partial(judge_all, cfg=cfg), tasks, light=not _looks_inside(cfg)):
+        for rows in site.engine().map(partial(judge_all, cfg=cfg), _tasks(cfg, states, out.scratch)):
             for row in rows:
                 parts.add(row)
         parts.close()
