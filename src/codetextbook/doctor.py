@@ -6,10 +6,12 @@ import functools
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 EXTRAS = {
     "laptop": "what the recipe `laptop` reads and embeds with",
@@ -99,22 +101,16 @@ def _extra(name: str) -> Finding:
 def _wanted(extra: str) -> set[str]:
     """Distributions that an extra names, those of the extras that it names included."""
     names: set[str] = set()
-    for line in importlib.metadata.requires("codetextbook") or ():
-        wanted = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?[^;]*;.*\bextra == ['\"]([\w-]+)['\"].*", line)
-        if wanted is None or wanted[3] != extra:
+    for one in map(Requirement, importlib.metadata.requires("codetextbook") or ()):
+        if one.marker is None or not one.marker.evaluate({"extra": extra}):
             continue
-        if _plain(wanted[1]) == "codetextbook":
-            names |= set().union(*map(_wanted, wanted[2].split(",")))
+        if canonicalize_name(one.name) == "codetextbook":
+            names |= set().union(*map(_wanted, one.extras))
         else:
-            names.add(_plain(wanted[1]))
+            names.add(canonicalize_name(one.name))
     return names
 
 
 @functools.cache
 def _installed() -> frozenset[str]:
-    return frozenset(_plain(one.metadata["Name"]) for one in importlib.metadata.distributions())
-
-
-def _plain(name: str) -> str:
-    """A distribution's name as the registry compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return frozenset(canonicalize_name(one.metadata["Name"]) for one in importlib.metadata.distributions())

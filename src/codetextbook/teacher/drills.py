@@ -21,6 +21,7 @@ from codetextbook.errors import InputError
 from codetextbook.nouns import document_id
 from codetextbook.teacher.assigning import cell, words_of
 from codetextbook.teacher.protocol import Failure, Message, Reply, Request
+from codetextbook.text.python_ast import parse
 
 Row = dict[str, Any]
 
@@ -178,11 +179,8 @@ def split_function(code: str) -> Parts | None:
 
     What stands behind it is left out: chat models add calls, prints and tests of their own, and none of them is of the exercise.
     """
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    tree = parse(code)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)] if tree else []
     if not functions or not ast.get_docstring(functions[-1]) or len(functions[-1].body) < 2:
         return None
     cut = functions[-1].body[0].end_lineno or 0
@@ -193,8 +191,7 @@ def split_function(code: str) -> Parts | None:
 
 def asserts_of(code: str) -> str:
     """The assert lines of a block of tests, without the imports, calls and copies of the function that chat models put around them."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse(code)
+    if tree is None:
         return code
     return "".join(f"{ast.get_source_segment(code, node)}\n" for node in tree.body if isinstance(node, ast.Assert))
