@@ -1,7 +1,8 @@
 """Writing with a model: ours beside `transformers.generate` and llama.cpp, same weights, greedy, fp32, one thread.
 
-Three loads. `1`: one text. `64`: 64 texts of one length, the peer's best case. `64, ragged`: 192 texts that end at lengths of their own, as
-exams do, in batches of 64; the peer writes on until the last of its batch ends, ours gives a finished row's place to the next text.
+Four loads. `1`: one text. `64`: 64 texts of one length, the peer's best case. `64, ragged`: 192 texts that end at lengths of their own, as
+exams do, in batches of 64; the peer writes on until the last of its batch ends, ours gives a finished row's place to the next text. `64,
+samples`: the same with 3 prompts, 64 texts of each, as for pass@k; the peer reads a prompt for every text, ours once.
 Rates are tokens that were asked for, per second of this process's processor time. Needs `transformers`; llama.cpp through `xllamacpp`.
 """
 
@@ -45,7 +46,7 @@ def drawn(config: PhiConfig) -> Loaded:
 
 
 def prompts_of(count: int) -> list[list[int]]:
-    """Ids at random, as many a prompt."""
+    """Ids at random, as many in each prompt."""
     return torch.randint(1, 250, (count, PROMPT_TOKENS), generator=torch.Generator().manual_seed(0)).tolist()
 
 
@@ -107,9 +108,9 @@ def main() -> None:
             continue
         loaded = drawn(config)
         theirs = _transformers(loaded)
-        for name, count in (("1", 1), ("64", BATCH), ("64, ragged", 3 * BATCH)):
-            prompts = prompts_of(count)
-            lengths = lengths_of(count) if "ragged" in name else [WRITTEN_TOKENS] * count
+        for name, count, samples in (("1", 1, 1), ("64", BATCH, 1), ("64, ragged", 3 * BATCH, 1), ("64, samples", 3, BATCH)):
+            prompts = [prompt for prompt in prompts_of(count) for _ in range(samples)]
+            lengths = lengths_of(len(prompts)) if "," in name else [WRITTEN_TOKENS] * count
             rows.append(_measured(outcome, f"{size}, {name}", loaded, theirs, prompts, lengths, repeats))
     tell(outcome, rows, as_json=options.json)
 

@@ -45,6 +45,32 @@ def test_every_row_has_its_own_settings() -> None:
     assert [(row.transcript.raw, row.stop_reason) for row in rows] == [(text.text, text.stop_reason) for text in alone]
 
 
+def test_samples_of_one_prompt_read_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampling = Sampling(max_tokens=9, temperature=1.0)
+    prompts, seeds = [PROMPTS[4], PROMPTS[2]] * 5, list(range(10))
+    alone = [generate(LOADED, [prompt], sampling, [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
+    read: list[int] = []
+    states = LOADED.model.hidden_states
+
+    def counted(ids_bt: torch.Tensor, **more: object) -> torch.Tensor:
+        read.extend([ids_bt.shape[1]] * len(ids_bt))
+        return states(ids_bt, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LOADED.model, "hidden_states", counted)
+    assert generate(LOADED, prompts, sampling, seeds) == alone
+    assert sum(tokens > 1 for tokens in read) == 2
+    read.clear()
+    batch = Batch(LOADED, 4, 30)
+    rows = [Row(encode(LOADED, PROMPTS[4], 9, "cut"), sampling, seed) for seed in (0, 2)]
+    batch.admit(rows[:1])
+    batch.step()
+    batch.admit(rows[1:])  # while the first is being written
+    while batch.rows:
+        batch.step()
+    assert [row.transcript.raw for row in rows] == [alone[0].text, alone[2].text]
+    assert sum(tokens > 1 for tokens in read) == 1
+
+
 def test_a_row_that_is_stopped_from_outside_leaves_and_the_others_go_on() -> None:
     rows = [Row(encode(LOADED, prompt, 20, "cut"), Sampling(max_tokens=20)) for prompt in PROMPTS[:4]]
     batch = Batch(LOADED, 4, 60)

@@ -2,7 +2,8 @@
 
 Every row of the cache belongs to one text and is filled from its first place on, so no text is padded on the left, positions are the text's
 own, and rows can come and go. The rows in use are always the first ones: the last one moves into a gap. New prompts are read together,
-padded on the right, where causality hides the padding. Greedy texts do not depend on their batch-mates (up to rounding).
+padded on the right, where causality hides the padding; a prompt that several rows share, as samples of one problem do, is read once. Greedy
+texts do not depend on their batch-mates (up to rounding).
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Row:
     """Why the text has ended: `stop`, `end_of_text`, `max_tokens` or `context`; empty while it has not."""
     written: list[int] = field(default_factory=list)
     transcript: Transcript = field(init=False)
+    after_prompt_d: Tensor = field(init=False)
+    """What the head reads at the prompt's last place."""
 
 
 class Batch:
@@ -61,15 +64,26 @@ class Batch:
     @torch.inference_mode()
     def admit(self, rows: Sequence[Row]) -> None:
         """Read the prompts of new rows, `free` of them at most, and write the first token of each."""
-        start = 0
-        while start < len(rows):
-            end, longest = start, 0
-            while end < len(rows) and (longest := max(longest, len(rows[end].prompt))) * (end + 1 - start) <= max(
-                PROMPT_TOKENS_AT_ONCE, longest
-            ):
-                end += 1
-            self._read(rows[start:end])
-            start = end
+        first = len(self.rows)
+        again: list[Row] = []
+        unread: list[Row] = []
+        for row in rows:
+            known = any(other.prompt == row.prompt for other in (*self.rows, *unread))
+            (again if known else unread).append(row)
+        while unread:
+            count = longest = 0
+            for row in unread:
+                longest = max(longest, len(row.prompt))
+                if count and longest * (count + 1) > PROMPT_TOKENS_AT_ONCE:
+                    break
+                count += 1
+            self._read(unread[:count])
+            del unread[:count]
+        for row in again:
+            self._read_again(row)
+        if rows:
+            self._write(first, torch.stack([row.after_prompt_d for row in self.rows[first:]]))
+            self._leave()
 
     def _read(self, rows: Sequence[Row]) -> None:
         first = len(self.rows)
@@ -79,13 +93,19 @@ class Batch:
         self._cache.lengths[places] = [0] * len(rows)
         states_btd = self.loaded.model.hidden_states(self._tensor(padded), cache=self._cache, rows=places)
         self._cache.lengths[places] = [len(row.prompt) for row in rows]
-        last = self._tensor([len(row.prompt) - 1 for row in rows])
-        for row in rows:
-            row.transcript = Transcript(self._spelt, row.sampling.stops)
-            self.rows.append(row)
-            self._uniforms.append(random.Random(row.seed))
-        self._write(first, states_btd[self._tensor(range(len(rows))), last])
-        self._leave()
+        for row, states_td in zip(rows, states_btd, strict=True):
+            self._enter(row, states_td[len(row.prompt) - 1].clone())
+
+    def _read_again(self, row: Row) -> None:
+        """Take over what a row of the batch has read of the same prompt."""
+        source = next(place for place, other in enumerate(self.rows) if other.prompt == row.prompt)
+        self._cache.copy(source, len(self.rows), len(row.prompt))
+        self._enter(row, self.rows[source].after_prompt_d)
+
+    def _enter(self, row: Row, after_prompt_d: Tensor) -> None:
+        row.transcript, row.after_prompt_d = Transcript(self._spelt, row.sampling.stops), after_prompt_d
+        self.rows.append(row)
+        self._uniforms.append(random.Random(row.seed))
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -128,7 +148,8 @@ class Batch:
             row, uniform = self.rows.pop(), self._uniforms.pop()
             if place < len(self.rows):
                 self.rows[place], self._uniforms[place] = row, uniform
-                self._cache.move(len(self.rows), place)
+                last = len(self.rows)
+                self._cache.copy(last, place, self._cache.lengths[last])
 
     def _tensor(self, values: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
         return torch.tensor(values, device=self.loaded.model.embed.weight.device)

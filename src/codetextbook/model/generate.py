@@ -49,7 +49,7 @@ def generate(
     """
     ids = [encode(loaded, prompt, sampling.max_tokens, long_prompts) for prompt in prompts]
     rows = [Row(some, sampling, seeds[number] if seeds else 0) for number, some in enumerate(ids)]
-    waiting = deque(sorted(rows, key=lambda row: len(row.prompt)))
+    waiting = deque(sorted(rows, key=lambda row: (len(row.prompt), row.prompt)))
     batch = Batch(loaded, min(ROWS, len(rows)), max(map(len, ids), default=0) + sampling.max_tokens)
     while waiting or batch.rows:
         batch.admit([waiting.popleft() for _ in range(min(batch.free, len(waiting)))])

@@ -35,9 +35,8 @@ class Cache:
         self.lengths = [0] * rows
         """Places of each row that are filled; whoever feeds a row counts them on."""
 
-    def move(self, source: int, target: int) -> None:
-        """Put one row in the place of another."""
-        length = self.lengths[source]
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Put what one row begins with, so many places of it, in the place of another row."""
         self.kv[:, :, target, :, :length] = self.kv[:, :, source, :, :length]
         self.lengths[target] = length
 
