@@ -2,7 +2,8 @@
 
 Four loads. `1`: one text. `64`: 64 texts of one length, the peer's best case. `64, ragged`: 192 texts that end at lengths of their own, as
 exams do, in batches of 64; the peer writes on until the last of its batch ends, ours gives a finished row's place to the next text. `64,
-samples`: the same with 3 prompts, 64 texts of each, as for pass@k; the peer reads a prompt for every text, ours once.
+samples`: the same with 3 prompts, 64 texts of each, as for pass@k; the peer reads a prompt for every text, ours once. The bound is what 64
+texts of one length would be written at if the model's matrix products, at the speed at which this core does them, took all the time.
 Rates are tokens that were asked for, per second of this process's processor time. Needs `transformers`; llama.cpp through `xllamacpp`.
 """
 
@@ -79,6 +80,21 @@ def of_transformers(theirs: Any, prompts: Sequence[list[int]], lengths: Sequence
     return [some[:length] for some, length in zip(written, lengths, strict=True)]
 
 
+@torch.inference_mode()
+def bound(loaded: Loaded, repeats: int) -> float:
+    """Tokens a second of 64 texts of one length, were there nothing but the products of the weights."""
+
+    def products(tokens: int, layers: Sequence[torch.nn.Module]) -> float:
+        inputs = [(layer, torch.randn(tokens, layer.in_features)) for layer in layers]  # type: ignore[call-overload]
+        return seconds_of(lambda: [layer(x) for layer, x in inputs], repeats=5 * repeats)
+
+    head = loaded.model.head
+    layers = [module for module in loaded.model.blocks.modules() if isinstance(module, torch.nn.Linear)]
+    seconds = products(BATCH * PROMPT_TOKENS, layers) + products(BATCH, [head])
+    seconds += (WRITTEN_TOKENS - 1) * products(BATCH, [*layers, head])
+    return BATCH * WRITTEN_TOKENS / seconds
+
+
 def llama_cpp_rate(loaded: Loaded, repeats: int) -> float:
     """llama.cpp's own count of tokens a second at batch 1, the prompt not counted; by the wall."""
     import xllamacpp
@@ -101,17 +117,23 @@ def main() -> None:
     repeats = 1 if options.quick else 3
     outcome = Outcome("generate", {}, versions=versions("torch", "transformers", "xllamacpp"))
     rows: list[tuple[str, ...]] = [
-        ("model", "texts", "ours", "transformers", "times as fast", "equal texts", "llama.cpp")
+        ("model", "texts", "ours", "transformers", "times as fast", "equal texts", "llama.cpp", "bound")
     ]
     for size, config in SIZES.items():
         if options.quick and size != "laptop's":
             continue
         loaded = drawn(config)
         theirs = _transformers(loaded)
-        for name, count, samples in (("1", 1, 1), ("64", BATCH, 1), ("64, ragged", 3 * BATCH, 1), ("64, samples", 3, BATCH)):
+        for name, count, samples in (
+            ("1", 1, 1),
+            ("64", BATCH, 1),
+            ("64, ragged", 3 * BATCH, 1),
+            ("64, samples", 3, BATCH),
+        ):
             prompts = [prompt for prompt in prompts_of(count) for _ in range(samples)]
             lengths = lengths_of(len(prompts)) if "," in name else [WRITTEN_TOKENS] * count
-            rows.append(_measured(outcome, f"{size}, {name}", loaded, theirs, prompts, lengths, repeats))
+            row = _measured(outcome, f"{size}, {name}", loaded, theirs, prompts, lengths, repeats)
+            rows.append((*row, f"{bound(loaded, repeats):,.0f}" if name == "64" else ""))
     tell(outcome, rows, as_json=options.json)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 
 from codetextbook.nouns import END_OF_TEXT, SENTINELS
-from codetextbook.text import encoding
+from codetextbook.text import cuts, encoding
 from codetextbook.text.encoding import Encoder, cuts_of
 from codetextbook.text.vocabulary import codegen, cut_like_gpt2, learn
 
@@ -77,10 +77,10 @@ def theirs(encoder: Encoder, text: str) -> list[int]:
 def test_the_cuts_of_our_vocabularies_are_known() -> None:
     known = {name: cuts_of(encoder.vocabulary) for name, encoder in ENCODERS.items()}
     assert known == {
-        "gpt2": encoding.LIKE_GPT2,
-        "codegen": encoding.LIKE_CODEGEN,
-        "codegen with sentinels": encoding.LIKE_CODEGEN,
-        "learnt": encoding.FOR_CODE,
+        "gpt2": cuts.LIKE_GPT2,
+        "codegen": cuts.LIKE_CODEGEN,
+        "codegen with sentinels": cuts.LIKE_CODEGEN,
+        "learnt": cuts.FOR_CODE,
         "unknown": None,
     }
 

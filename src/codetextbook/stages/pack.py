@@ -209,7 +209,7 @@ def _held_out(text: Text) -> dict[str, Any]:
 @stage(version=2)
 def pack(cfg: Pack, vocab: Artifact, clean: Artifact, *, out: Writer, site: Site) -> None:
     """Encode file by file, choose and order the texts, gather their tokens into shards, and count everything again."""
-    vocabulary = Vocabulary.from_file(str(vocab.file("tokenizer.json")))
+    vocabulary = _encoder(vocab.file("tokenizer.json")).vocabulary
     pieces = [Piece(number, *file) for number, file in enumerate(_files(cfg, clean))]
     encode = partial(encode_piece, cfg=cfg, vocabulary=vocab.file("tokenizer.json"), scratch=out.scratch)
     for done, _ in enumerate(site.engine().map(encode, pieces), 1):
