@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
 
@@ -60,7 +61,7 @@ class File(NamedTuple):
             with open_bytes(self.location) as file:
                 data = file.read(MAX_NUM_BYTES + 1)
         else:  # its size first: a buffer of 50 MB for each small file would be half of the work
-            with Path(self.location).open("rb", buffering=0) as file:
+            with FileIO(self.location) as file:
                 if os.fstat(file.fileno()).st_size > MAX_NUM_BYTES:
                     raise InputError(f"larger than {MAX_NUM_BYTES:,} bytes")
                 data = file.read()

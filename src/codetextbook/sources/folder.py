@@ -72,7 +72,7 @@ class Folder(Source):
 
 def _shown(path: str) -> str:
     """A path as text, whatever bytes the file system has in it."""
-    return path.encode("utf-8", "replace").decode()
+    return path if path.isascii() else path.encode("utf-8", "replace").decode()
 
 
 def _order(file: File) -> tuple[str, ...]:

@@ -21,11 +21,19 @@ def decode_python(data: bytes) -> Decoded:
     if b"\0" in data:
         return Decoded("", "nul_bytes", f"first at byte {data.index(0)}")
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        encoding = _declared(data)
     except SyntaxError as error:
         known = "unknown encoding" in str(error)
         return Decoded("", "unknown_encoding" if known else "not_utf8", str(error))
     return _decode(data, encoding)
+
+
+def _declared(data: bytes) -> str:
+    """The encoding that a file's first two lines declare; two lines of ASCII that do not speak of one are in UTF-8, as the rest then is."""
+    head = data[: 1 + data.find(b"\n", 1 + data.find(b"\n"))]
+    if head and head.isascii() and b"coding" not in head:
+        return "utf-8"
+    return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
 
 
 def decode_prose(data: bytes) -> Decoded:

@@ -132,10 +132,8 @@ class Encoder:
     def _merged(self, piece: bytes) -> list[int]:
         """Ids of a piece of ASCII."""
         text = piece.decode("latin-1")
-        run = (
-            self.vocabulary.token_to_id(text) if text in RUNS else None
-        )  # one of CodeGen's; others spell it in characters
-        if run is not None:
+        run = self.vocabulary.token_to_id(text) if text in RUNS else None
+        if run is not None:  # CodeGen's; other vocabularies have none, and spell it
             return [run]
         return [token.id for token in self.vocabulary.model.tokenize(text.translate(_AS_CHARACTERS))]
 
