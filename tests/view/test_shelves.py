@@ -13,6 +13,10 @@ import pytest
 from browser import Browser
 from served import Viewer, viewing
 
+from codetextbook.site import Site
+from codetextbook.stages.contract import run_stage
+from codetextbook.stages.dedup import Dedup, dedup
+from codetextbook.stages.read import Folder, Read, read
 from codetextbook.store import Artifact, Store
 from codetextbook.view.catalog import Catalog
 from codetextbook.view.items import changes
@@ -56,6 +60,18 @@ def test_a_document_is_shown_with_all_that_the_run_says_of_it(viewer: Viewer, st
     assert grades[lost["document_id"]]["reason"] in words
     assert "rejected by curate : below threshold. quality" in words
     assert "Return the sum of two numbers" in words and "你好" in words
+
+
+def test_a_document_that_stays_is_not_called_rejected_for_its_copy(tmp_path: Path) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("def double(x):\n    return 2 * x  # twice as much, and no more than that\n")
+    store, site = Store(tmp_path / "work" / "store"), Site(workers=1)
+    corpus = run_stage(read, Read(sources=(Folder(path=str(tmp_path)),)), store=store, site=site)
+    unique = run_stage(dedup, Dedup(), corpus, store=store, site=site)
+    with viewing(tmp_path / "work") as viewer:
+        words = viewer.ask(f"/documents?open={unique.table('documents')['id'][0]}").words
+    assert "def double" in words and "rejected by" not in words
+    assert unique.table("rejected")["reason"].to_pylist() == ["exact_copy"]
 
 
 def test_kept_and_rejected_are_told_apart(viewer: Viewer, store: Store) -> None:

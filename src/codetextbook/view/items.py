@@ -57,7 +57,9 @@ class Desk:
         return self._plain(light, row, start) | {
             "graded": self._teacher(light.artifact, row["key"]),
             "yours": self.ledger.grades().get(row["key"]),
-            "refused": self._refusals(row["key"]),
+            "refused": [
+                one for one in self._refusals(row["key"]) if one["reason"] != "exact_copy"
+            ],  # that was its copy
         }
 
     def _grades(self, light: Light, row: dict[str, Any], start: int) -> dict[str, Any]:
