@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from codetextbook.panel import Lines, clock, summary, told
+from codetextbook.panel import JsonLines, Lines, Mode, Quiet, clock, summary, told
 from codetextbook.stages.contract import Step
 from codetextbook.store import Artifact
 from codetextbook.text.unseen import glimpse
@@ -151,6 +151,13 @@ class Panel(Lines):
             room = len(behind) + len(ahead) if self._ended else max(2, self.console.height - 2 - len(running))
             names = [row.name for row in rows if row.state == "to come"]
             return Group(*_folded(behind, ahead, running, room, width, names), foot)
+
+
+def watch(console: Console, mode: Mode = "") -> Lines:
+    """The panel on a terminal, plain lines elsewhere; nothing, or JSON, where that was asked for."""
+    if mode:
+        return Quiet(console) if mode == "quiet" else JsonLines(console)
+    return Panel(console) if console.is_terminal else Lines(console)
 
 
 def _folded(

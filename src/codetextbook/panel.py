@@ -1,4 +1,4 @@
-"""What a person sees while a recipe runs: the live panel of `live.py` on a terminal, plain lines elsewhere; what both say of numbers."""
+"""What is told of a run as plain lines; and what these and the live panel (`live.py`) say of numbers."""
 
 from __future__ import annotations
 
@@ -142,17 +142,6 @@ class JsonLines(Lines):
 
 
 Mode = Literal["", "quiet", "json"]
-
-
-def watch(console: Console, mode: Mode = "") -> Lines:
-    """The panel on a terminal, plain lines elsewhere; nothing, or JSON, where that was asked for."""
-    if mode:
-        return Quiet(console) if mode == "quiet" else JsonLines(console)
-    if not console.is_terminal:
-        return Lines(console)
-    from codetextbook.live import Panel
-
-    return Panel(console)
 
 
 def overview(artifacts: Mapping[str, Artifact]) -> Table:

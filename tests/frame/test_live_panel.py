@@ -18,8 +18,8 @@ from rich.console import Console
 
 from codetextbook.config import Config
 from codetextbook.errors import StageFailed
-from codetextbook.live import Panel
-from codetextbook.panel import Lines, watch
+from codetextbook.live import Panel, watch
+from codetextbook.panel import Lines
 from codetextbook.site import Site
 from codetextbook.stages.contract import Stage, Step
 from codetextbook.store import Artifact, Store, Writer

@@ -12,7 +12,7 @@ from debug_lesson import GOLDEN, ROUNDING, SELDOM, SETTINGS, TINY, losses, run, 
 
 from codetextbook.errors import InputError, TrainingError
 from codetextbook.model.phi import Phi
-from codetextbook.train import parallel
+from codetextbook.train import loss
 from codetextbook.train.loader import Sequences
 from codetextbook.train.precision import SCALE_DOUBLES_AFTER, LossScale
 from codetextbook.train.settings import Placement
@@ -108,18 +108,18 @@ def test_the_loss_scale_doubles_after_a_long_calm() -> None:
 def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_training_with_the_batch_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = parallel.next_token_loss
+    sound = loss.next_token_loss
     calls = []
 
     def poisoned(*args: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         return sound(*args) * (float("nan") if len(calls) == 4 else 1.0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(parallel, "next_token_loss", poisoned)
+    monkeypatch.setattr(loss, "next_token_loss", poisoned)
     rows = run(tmp_path / "once", SETTINGS.replace({"steps": 6})).metrics
     assert [row["skipped"] for row in rows] == [False, True, False, False, False, False]
     assert rows[1]["loss"] is None
-    monkeypatch.setattr(parallel, "next_token_loss", lambda *args: sound(*args) * float("nan"))
+    monkeypatch.setattr(loss, "next_token_loss", lambda *args: sound(*args) * float("nan"))
     with pytest.raises(TrainingError, match=r"not finite for 20 steps in a row: .* first embed.weight") as told:
         run(tmp_path / "always")
     kept = Path(told.value.where.rpartition(" ")[2])

@@ -27,7 +27,7 @@ from debug_lesson import (
 
 from codetextbook.errors import MissingDependency, TrainingError
 from codetextbook.model.phi import Phi
-from codetextbook.train import parallel
+from codetextbook.train import loss
 from codetextbook.train.group import Group
 from codetextbook.train.parallel import learner
 from codetextbook.train.settings import Placement
@@ -81,7 +81,7 @@ def _one_of_two(work: Callable[[Path, int], object], folder: Path, rank: int) ->
 
 def _overflow(folder: Path, rank: int) -> list[object]:
     """At each stage: which steps were skipped when one gradient of the second process was not finite, and what is said when all are."""
-    sound, found = parallel.next_token_loss, []
+    sound, found = loss.next_token_loss, []
     for stage in STAGES:
         calls: list[int] = []
 
@@ -89,14 +89,14 @@ def _overflow(folder: Path, rank: int) -> list[object]:
             calls.append(1)
             return sound(*args) * (float("nan") if rank == 1 and len(calls) == 2 else 1.0)  # type: ignore[arg-type]
 
-        parallel.next_token_loss = once
+        loss.next_token_loss = once
         rows = run(folder / f"once-{stage}-{rank}", SHORT, on_two(stage)).metrics
-        parallel.next_token_loss = lambda *args: sound(*args) * (float("nan") if rank == 1 else 1.0)
+        loss.next_token_loss = lambda *args: sound(*args) * (float("nan") if rank == 1 else 1.0)
         try:
             run(folder / f"always-{stage}-{rank}", SETTINGS, on_two(stage))
         except TrainingError as error:
             found.append([[row["skipped"] for row in rows], error.what])
-        parallel.next_token_loss = sound
+        loss.next_token_loss = sound
     return found
 
 

@@ -9,40 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codetextbook.charts import ablated, figures, graph, words
 from codetextbook.charts.answers import LETTERS
+from codetextbook.charts.rendering import environment
 
 TRAININGS = {"pretrain": "Pretraining on CodeTextbook", "finetune": "Finetuning on CodeExercises"}
 LOSSES = ("training", "validation")
 FLOPS_PER_PARAMETER = 6
 """Floating-point operations that a token costs for each parameter, forwards and backwards, where a training did not record its own count;
 attention is left out."""
-
-
-def environment() -> Environment:
-    """How every page of charts is rendered."""
-    made = Environment(
-        loader=PackageLoader("codetextbook.charts"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "percent": words.percent,
-        "number": words.number,
-        "duration": words.duration,
-        "writer": words.writer_label,
-        "benchmark": words.benchmark_label,
-        "short": words.short,
-        "settings": words.settings_text,
-        "utilisation": words.utilisation,
-        "words": lambda text: str(text).replace("_", " "),
-    }
-    return made
 
 
 def render(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from codetextbook.charts.rendering import environment
+
 
 class Table(NamedTuple):
     """A heading, a sentence on how to read it, and cells."""
@@ -51,8 +53,6 @@ def _cell(text: str) -> str:
 
 def page(title: str, lead: str, words: Sequence[str], figures: Sequence[Figure], shown: Sequence[Table]) -> str:
     """One offline page."""
-    from codetextbook.charts.page import environment
-
     return (
         environment()
         .get_template("tables.html.j2")

@@ -45,7 +45,7 @@ def evaluate(recipe: str, work: str, changes: tuple[str, ...], rescore: bool) ->
     from rich.console import Console
 
     from codetextbook.exams import score_again
-    from codetextbook.panel import watch
+    from codetextbook.live import watch
 
     opened = open_run(recipe, work, changes)
     if rescore:
@@ -73,7 +73,7 @@ def exam(
     from rich.console import Console
 
     from codetextbook.exams import sit
-    from codetextbook.panel import watch
+    from codetextbook.live import watch
 
     opened = open_run(recipe, work, changes)
     names = tuple(name.strip() for name in benchmarks.split(",") if name.strip())

@@ -85,7 +85,7 @@ def make(run: Run, name: str, mode: Mode = "") -> Artifact:
     """Make a step's artifact before the user's eyes, and say where it is."""
     from rich.console import Console
 
-    from codetextbook.panel import watch
+    from codetextbook.live import watch
 
     done = run.artifact(name) is not None
     with watch(Console(), mode) as watcher:

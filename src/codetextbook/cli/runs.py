@@ -275,7 +275,7 @@ def _experiment(opened: Run, goal: str) -> Artifact:
     """An experiment's artifact, made before the user's eyes."""
     from rich.console import Console
 
-    from codetextbook.panel import watch
+    from codetextbook.live import watch
 
     with watch(Console()) as watcher:
         return opened.make_experiment(opened.step(goal), watcher)

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+
+from codetextbook.model.phi import Phi
 
 TOKENS_PER_CHUNK = 2_048
 
 
 def next_token_loss(
-    states_nd: Float[Tensor, "n d"], head: torch.nn.Linear, targets_n: Int[Tensor, " n"]
+    states_nd: Float[Tensor, "n d"], head: nn.Linear, targets_n: Int[Tensor, " n"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats of `head(states)` against `targets`, in fp32."""
     return _ChunkedCrossEntropy.apply(states_nd, head.weight, head.bias, targets_n)
@@ -60,3 +62,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         states, weight, bias = ctx.saved_tensors
         mean = outputs[0] / len(states)
         return states * mean, (weight * mean).to(ctx.dtype), (bias * mean).to(ctx.dtype), None
+
+
+class Taught(nn.Module):
+    """A model with its loss, as one forward pass: what engines wrap."""
+
+    def __init__(self, model: Phi) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids_bt: Tensor, targets_bt: Tensor, dropout: float) -> Tensor:
+        states_btd = self.model.hidden_states(ids_bt, dropout=dropout)
+        return next_token_loss(states_btd.flatten(0, 1), self.model.head, targets_bt.reshape(-1))

@@ -22,9 +22,10 @@ from codetextbook.errors import TrainingError
 from codetextbook.model.phi import Phi
 from codetextbook.train.checkpoint import Checkpoint, Rows
 from codetextbook.train.group import Group
-from codetextbook.train.loss import next_token_loss
+from codetextbook.train.loss import Taught
 from codetextbook.train.optimizer import Masters
 from codetextbook.train.settings import Placement, Training
+from codetextbook.train.zero import Zero
 
 
 class Learner(Protocol):
@@ -55,18 +56,6 @@ class Learner(Protocol):
 
     def weights_saved(self) -> dict[str, Tensor]:
         """The whole model in full precision; all processes have to ask."""
-
-
-class Taught(nn.Module):
-    """A model with its loss, as one forward pass: what engines wrap."""
-
-    def __init__(self, model: Phi) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids_bt: Tensor, targets_bt: Tensor, dropout: float) -> Tensor:
-        states_btd = self.model.hidden_states(ids_bt, dropout=dropout)
-        return next_token_loss(states_btd.flatten(0, 1), self.model.head, targets_bt.reshape(-1))
 
 
 class Together:
@@ -140,8 +129,6 @@ def learner(model: Phi, settings: Training, dtype: torch.dtype, placement: Place
     if placement.recompute:
         _recompute(model)
     if placement.engine == "deepspeed":
-        from codetextbook.train.zero import Zero  # it imports this module
-
         return Zero(model, settings, dtype, placement, group)
     return Together(model, settings, dtype, placement, group)
 

@@ -21,8 +21,8 @@ from codetextbook.errors import MissingDependency, TrainingError
 from codetextbook.model.phi import Phi
 from codetextbook.train.checkpoint import Checkpoint, Rows
 from codetextbook.train.group import BUCKET_NUMBERS, Group
+from codetextbook.train.loss import Taught
 from codetextbook.train.optimizer import decays
-from codetextbook.train.parallel import Taught
 from codetextbook.train.settings import Placement, Training
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
