@@ -82,9 +82,8 @@ def _words(bytes_n: Bytes, kind_n: Bytes) -> Flags:
     begins_n = (kind_n != before_n) | (kind_n == _MARK)
     begins_n |= (kind_n == _WHITE) & _after(is_word_n)
     begins_n &= ~(is_word_n & (before_n == _WHITE) & (_before(bytes_n) == _SPACE))
-    for place in _contractions(bytes_n, begins_n):
-        begins_n[place[0] + 1] = False
-        begins_n[place[1]] = True
+    for start, stop in _contractions(bytes_n, begins_n):
+        begins_n[start + 1], begins_n[stop] = False, True
     return begins_n
 
 
