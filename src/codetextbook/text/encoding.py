@@ -73,13 +73,15 @@ class Encoder:
             return self._joined(_ids(self.vocabulary, texts))
         if self._met.characters > KEPT_CHARACTERS:
             self._forget()
-        made = [self._block(block, self._cuts) for block in _blocks(texts)]
+        numbered = [self._numbered(block, self._cuts) for block in _blocks(texts)]
+        self._learn()
+        made = [self._spelt(*one) for one in numbered]
         tokens, lengths = zip(*made, strict=True) if made else ((), ())
         empty = Encoded(np.empty(0, self.dtype), np.empty(0, np.int64))
         return Encoded(np.concatenate([empty.tokens, *tokens]), np.concatenate([empty.lengths, *lengths]))
 
-    def _block(self, texts: Sequence[str], cuts: Cuts) -> Encoded:
-        """Ids of a few texts."""
+    def _numbered(self, texts: Sequence[str], cuts: Cuts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of each piece of a few texts, 0 for the end of one; and where these ends are."""
         data, foreign = _as_bytes(texts, cuts)
         bytes_n = np.frombuffer(data, np.uint8)
         starts = np.flatnonzero(cuts.begins(bytes_n))
@@ -88,7 +90,10 @@ class Encoder:
         number_p[marks == FOREIGN] = [self._met[stretch] for stretch in foreign]
         ends = np.flatnonzero(marks == TEXT_END)
         number_p[ends] = 0  # a piece of no tokens
-        self._learn()
+        return number_p, ends
+
+    def _spelt(self, number_p: NDArray[np.int64], ends: NDArray[np.int64]) -> Encoded:
+        """Ids of numbered pieces."""
         count_p = self._known.lengths[number_p]
         after = np.concatenate([[0], count_p.cumsum()])
         places = np.arange(after[-1]) + np.repeat(self._starts[number_p] - after[:-1], count_p)
